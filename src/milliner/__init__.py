@@ -1,0 +1,62 @@
+"""Milliner fits a new head to a pretrained network: custom image classifiers for cameras.
+
+Every stage is one call here and one command of the same name:
+`new`, `run`, `fetch`, `check`, `pack`, `train`, `evaluate`, and `load(path).predict(picture)`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from milliner.classifier.model import Model, load
+    from milliner.core.errors import MillinerError
+    from milliner.core.prediction import Prediction
+    from milliner.evaluation.evaluate import evaluate
+    from milliner.images.check import check
+    from milliner.project.create import new
+    from milliner.project.run import run
+    from milliner.shards.pack import pack
+    from milliner.sources.fetch import fetch
+    from milliner.training.train import train
+
+__all__ = [
+    "MillinerError",
+    "Model",
+    "Prediction",
+    "__version__",
+    "check",
+    "evaluate",
+    "fetch",
+    "load",
+    "new",
+    "pack",
+    "run",
+    "train",
+]
+
+_HOMES = {
+    "MillinerError": "milliner.core.errors",
+    "Model": "milliner.classifier.model",
+    "Prediction": "milliner.core.prediction",
+    "check": "milliner.images.check",
+    "evaluate": "milliner.evaluation.evaluate",
+    "fetch": "milliner.sources.fetch",
+    "load": "milliner.classifier.model",
+    "new": "milliner.project.create",
+    "pack": "milliner.shards.pack",
+    "run": "milliner.project.run",
+    "train": "milliner.training.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a stage when it is first asked for, so that `import milliner` costs next to nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,108 @@
+"""What a model file says of itself: the JSON under its metadata key `milliner`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from milliner.images.resize import ResizePolicy
+
+METADATA_KEY: Final = "milliner"
+SCHEMA_VERSION: Final = 1
+_MAX_CHARACTERS: Final = 2**20
+
+
+class NewerSchemaError(ValueError):
+    """The file was written by a later version."""
+
+
+@dataclass(frozen=True)
+class BackboneIdentity:
+    """Which pretrained weights are inside."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """When to believe the model."""
+
+    abstain_below: float = 0.0
+    """A picture whose best probability is lower is marked as abstained; 0 never abstains."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.abstain_below < 1:
+            raise ValueError(f"abstain_below must be at least 0 and below 1, not {self.abstain_below}")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Everything that prediction obeys, and where the model came from."""
+
+    labels: tuple[str, ...]
+    """The classes in the order of the outputs."""
+    resize: ResizePolicy
+    backbone: BackboneIdentity
+    operating_point: OperatingPoint = OperatingPoint()
+    init: Mapping[str, str] = field(default_factory=dict)
+    """Label to the ImageNet class that names it; gives the untrained "before" of evaluations."""
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    """`name`, `fingerprint`, `samples` and `per_class` of what it was trained on."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Figures from inside the training split."""
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    """Version, seed and regularisation strength that it was trained with."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
+            raise ValueError("it needs two or more labels that differ")
+
+    def to_json(self) -> str:
+        """One line, the same for the same values."""
+        document = {
+            "schema": SCHEMA_VERSION,
+            "labels": list(self.labels),
+            "resize": self.resize.to_json(),
+            "backbone": {"name": self.backbone.name, "sha256": self.backbone.sha256},
+            "operating_point": {"abstain_below": self.operating_point.abstain_below},
+            "init": dict(self.init),
+            "dataset": dict(self.dataset),
+            "metrics": dict(self.metrics),
+            "lineage": dict(self.lineage),
+        }
+        return json.dumps(document, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote; raises NewerSchemaError, or ValueError for anything else that is not that."""
+        if len(text) > _MAX_CHARACTERS:
+            raise ValueError("its metadata is too long")
+        document = json.loads(text)
+        schema = _of(document, "schema", int)
+        if schema > SCHEMA_VERSION:
+            raise NewerSchemaError(f"schema {schema}")
+        labels = _of(document, "labels", list)
+        if not all(isinstance(label, str) for label in labels):
+            raise ValueError("its labels are not words")
+        backbone = _of(document, "backbone", dict)
+        point = _of(document, "operating_point", dict)
+        init = _of(document, "init", dict)
+        if not all(isinstance(name, str) for name in init.values()):
+            raise ValueError("its init is not a table of names")
+        return cls(
+            labels=tuple(labels),
+            resize=ResizePolicy.from_json(document.get("resize")),
+            backbone=BackboneIdentity(_of(backbone, "name", str), _of(backbone, "sha256", str)),
+            operating_point=OperatingPoint(float(_of(point, "abstain_below", (int, float)))),
+            init=init,
+            dataset=_of(document, "dataset", dict),
+            metrics=_of(document, "metrics", dict),
+            lineage=_of(document, "lineage", dict),
+        )
+
+
+def _of(document: Any, key: str, kind: type | tuple[type, ...]) -> Any:
+    if not isinstance(document, dict) or not isinstance(document.get(key), kind):
+        raise ValueError(f"its metadata has no usable {key!r}")
+    return document[key]

@@ -1,0 +1,150 @@
+"""A trained model: one ``.onnx`` file, loaded and asked about pictures."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from milliner.classifier.metadata import METADATA_KEY, Metadata, NewerSchemaError
+from milliner.classifier.runtime import Runtime
+from milliner.core.errors import ModelError
+from milliner.core.parallel import ordered_map
+from milliner.core.prediction import Prediction
+from milliner.images.decode import upright_rgb
+from milliner.images.folder import read_bounded
+
+MAX_BYTES: Final = 2**30
+
+Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
+"""A file's path, a file's bytes, a Pillow image, or uint8 RGB pixels [height, width, 3]."""
+
+_OUTPUTS: Final = ("probabilities", "logits", "heatmap", "embedding")
+
+
+def load(path: str | Path) -> "Model":
+    """Loads a model file that `train` wrote; raises ModelError when it is not one, is damaged, or is too new."""
+    place = Path(path)
+    try:
+        with place.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"{place} cannot be read ({error.strerror}); check the path.") from error
+    if len(content) > MAX_BYTES:
+        raise ModelError(f"{place} is over {MAX_BYTES >> 20} MiB, which no model of Milliner is; check the path.")
+    return Model(place, content)
+
+
+class Model:
+    """A trained classifier. Predicting is safe from several threads."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        """Checks and loads a file's content; `load` is the way in."""
+        self.path = path
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        try:
+            self._runtime = Runtime(content)
+        except ModelError as error:
+            raise ModelError(f"{path} cannot be loaded: {error}; train or copy it again.") from error
+        self.metadata = _read_metadata(path, self._runtime)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes in the order of the outputs."""
+        return self.metadata.labels
+
+    @overload
+    def predict(self, pictures: Picture) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a path here
+
+    @overload
+    def predict(self, pictures: Sequence[Picture]) -> list[Prediction]: ...
+
+    def predict(self, pictures: Picture | Sequence[Picture]) -> Prediction | list[Prediction]:
+        """Classifies one picture, or several spread over the cores.
+
+        Decoding, orientation and resizing are those of the training. Arrays are RGB, not OpenCV's BGR.
+
+        Raises:
+            UnreadableImageError: a picture cannot be read or decoded.
+            ValueError: an array is not uint8 [height, width, 3].
+        """
+        if isinstance(pictures, str | Path | bytes | Image.Image | np.ndarray):
+            return self._predict_one(pictures)
+        return list(self.predict_each(pictures))
+
+    def predict_each(self, pictures: Iterable[Picture]) -> Iterable[Prediction]:
+        """Like `predict` for a stream of any length, a few pictures ahead of the caller."""
+        return ordered_map(self._predict_one, pictures)
+
+    def _predict_one(self, picture: Picture) -> Prediction:
+        if isinstance(picture, bytes):
+            return self.predict_encoded(picture, "bytes")
+        if isinstance(picture, str | Path):
+            return self.predict_encoded(read_bounded(Path(picture)), str(picture))
+        image = _from_array(picture) if isinstance(picture, np.ndarray) else upright_rgb(picture)
+        return self._verdict(self._run(self.metadata.resize.apply(image), _OUTPUTS), "image")
+
+    def predict_encoded(self, encoded: bytes, source: str) -> Prediction:
+        """Classifies a picture file's bytes; `source` names it in the prediction. Raises UnreadableImageError."""
+        return self._verdict(self.look(encoded, _OUTPUTS), source)
+
+    def look(self, encoded: bytes, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The named outputs for one picture file, without the batch axis.
+
+        `probabilities` and `logits` [classes], `heatmap` [classes, h, w], `embedding` and `average` [width].
+        Raises UnreadableImageError.
+        """
+        return self._run(self.metadata.resize.load(encoded), outputs)
+
+    def _run(self, square: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        return {name: value[0] for name, value in self._runtime.run(square[None], outputs).items()}
+
+    def _verdict(self, found: dict[str, NDArray[np.float32]], source: str) -> Prediction:
+        values = found["probabilities"]
+        best = int(values.argmax())
+        return Prediction(
+            source=source,
+            label=self.labels[best],
+            probabilities={label: float(value) for label, value in zip(self.labels, values, strict=True)},
+            abstained=bool(values[best] < self.metadata.operating_point.abstain_below),
+            heatmap=found["heatmap"],
+            embedding=found["embedding"],
+        )
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.path)!r}, labels={list(self.labels)})"
+
+
+def _read_metadata(path: Path, runtime: Runtime) -> Metadata:
+    text = runtime.metadata.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            f"{path} is an ONNX model, but not one of Milliner's; give a file that `milliner train` wrote."
+        )
+    try:
+        metadata = Metadata.from_json(text)
+    except NewerSchemaError as error:
+        raise ModelError(f"{path} was written by a newer Milliner ({error}); upgrade milliner to use it.") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not a usable model: {error}; train or copy it again.") from error
+    shapes = runtime.outputs
+    fits = all(name in shapes for name in (*_OUTPUTS, "average")) and shapes["probabilities"][-1] == len(
+        metadata.labels
+    )
+    if not fits or runtime.inputs != {"image": "tensor(uint8)"}:
+        raise ModelError(f"{path} is not a usable model: its graph does not fit its labels; train or copy it again.")
+    return metadata
+
+
+def _from_array(values: NDArray[np.uint8]) -> Image.Image:
+    if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] != 3 or 0 in values.shape:
+        raise ValueError(f"an array must be uint8 RGB [height, width, 3], not {values.dtype} {list(values.shape)}")
+    return Image.fromarray(values)

@@ -1,0 +1,1 @@
+"""Floor 6: one module for each command; the only place that prints, prompts or exits."""

@@ -1,0 +1,35 @@
+"""Option values of the form ``name=value``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class Pairs(click.ParamType[Mapping[str, Any]]):
+    """``a=x,b=y`` as a dictionary; a value is a number where `numbers` is set. Names must differ."""
+
+    name = "name=value,..."
+
+    def __init__(self, *, numbers: bool = False) -> None:
+        self._numbers = numbers
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, Any]:
+        """Splits the text; wrong ones end the command as wrong usage."""
+        if isinstance(value, Mapping):
+            return value
+        pairs: dict[str, Any] = {}
+        for part in value.split(","):
+            name, sign, text = part.partition("=")
+            if not sign or not name.strip() or not text.strip():
+                self.fail(f"{part!r} is not of the form name=value.", param, ctx)
+            if name.strip() in pairs:
+                self.fail(f"{name.strip()!r} is given twice.", param, ctx)
+            pairs[name.strip()] = self._number(text, param, ctx) if self._numbers else text.strip()
+        return pairs
+
+    def _number(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            self.fail(f"{text!r} is not a number.", param, ctx)

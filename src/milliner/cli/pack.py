@@ -1,0 +1,44 @@
+"""``milliner pack``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from milliner.cli.options import Pairs
+from milliner.cli.terminal import common_options, console, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--into", required=True, type=click.Path(path_type=Path), help="Where the record files are written.")
+@click.option("--split", type=Pairs(numbers=True), help="Share of each split.  [default: train=0.7,test=0.3]")
+@click.option("--lists", type=Pairs(), help="A given split: train=a.lst,test=b.lst")
+@seed_option
+@common_options
+def pack(
+    folder: Path,
+    into: Path,
+    split: Mapping[str, float] | None,
+    lists: Mapping[str, str] | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Check FOLDER/<class>/, split it by class, and pack each split into RecordIO (.rec, .idx, .lst, .labels)."""
+    from milliner.shards.pack import pack as write
+
+    if split and lists:
+        raise click.UsageError("Give --split or --lists, not both.")
+    result = write(folder, into=into, split=split, lists=lists, seed=seed, progress=progress)
+    if as_json:
+        print_json(result.to_json())
+        return
+    labels = sorted({label for shard in result.shards for label in shard.per_class})
+    rows = [
+        [str(shard.path), str(shard.records), *(str(shard.per_class.get(label, 0)) for label in labels)]
+        for shard in result.shards
+    ]
+    print_table(["shard", "records", *labels], rows, numbers=range(1, 2 + len(labels)))
+    if result.set_aside:
+        console().print()
+        print_table(["set aside", "reason"], [[row.file, row.reason or ""] for row in result.set_aside])

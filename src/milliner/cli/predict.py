@@ -1,0 +1,114 @@
+"""``milliner predict``."""
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from milliner.classifier.model import Model, load
+from milliner.cli.terminal import common_options, console, print_json, progress
+from milliner.cli.verdicts import print_predictions
+from milliner.core.errors import MillinerError, UnreadableImageError
+from milliner.core.parallel import ordered_map
+from milliner.core.prediction import Prediction
+from milliner.images.decode import MAX_BYTES, decode
+from milliner.images.files import write_atomically
+from milliner.images.folder import read_bounded
+from milliner.images.heatmap import class_evidence, overlay, to_jpeg
+from milliner.sources.download import download
+from milliner.sources.source import Missed, Wanted
+
+_OVERLAY_SIDE: Final = 1024  # pixels; larger pictures are shrunk to it
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
+@click.option("--heatmap", type=click.Path(path_type=Path), help="Write pictures of where the model looked here.")
+@common_options
+def predict(model: Path, pictures: tuple[str, ...], heatmap: Path | None, as_json: bool) -> None:
+    """Classify each PICTURE with MODEL: a file, a folder, an http(s) address, or - for stdin.
+
+    Unreadable pictures are named on stderr; the exit code is then 1, after all others were classified.
+    """
+    loaded = load(model)
+    sources = list(_expand(pictures))
+    found: list[Prediction] = []
+    unreadable = 0
+    with progress("predict", len(sources)) as advance:
+        for source, verdict in _predict_all(loaded, sources, heatmap):
+            if isinstance(verdict, UnreadableImageError):
+                unreadable += 1
+                click.echo(f"{source}: {verdict}", err=True)
+            else:
+                found.append(verdict)
+            advance()
+    if as_json:
+        print_json([prediction.to_json() for prediction in found])
+    elif found:
+        print_predictions(found)
+        if heatmap:
+            console().print(f"\nHeatmaps  {heatmap}", markup=False)
+    if unreadable:
+        raise MillinerError(f"{unreadable} of {len(sources)} pictures could not be read; the lines above say why.")
+
+
+def _expand(pictures: tuple[str, ...]) -> Iterator[str]:
+    """Folders become the files below them, hidden ones left out."""
+    for picture in pictures:
+        if not Path(picture).is_dir():
+            yield picture
+            continue
+        for place, folders, files in os.walk(picture):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (str(Path(place, name)) for name in sorted(files) if not name.startswith("."))
+
+
+def _predict_all(
+    model: Model, sources: list[str], heatmap: Path | None
+) -> Iterator[tuple[str, Prediction | UnreadableImageError]]:
+    """Verdicts in the order of the sources; a few pictures at a time are in memory."""
+
+    def look(source: str) -> Prediction | UnreadableImageError:
+        try:
+            encoded = _read(source)
+            prediction = model.predict_encoded(encoded, source)
+        except UnreadableImageError as error:
+            return error
+        if heatmap and prediction.heatmap is not None:
+            evidence = class_evidence(prediction.heatmap, model.labels.index(prediction.label))
+            write_atomically(_overlay_path(heatmap, source, encoded), _overlay(encoded, evidence))
+        return replace(prediction, heatmap=None, embedding=None)
+
+    yield from zip(sources, ordered_map(look, sources), strict=True)
+
+
+def _read(source: str) -> bytes:
+    if source == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    if not source.startswith(("http://", "https://")):
+        return read_bounded(Path(source))
+    (delivery,) = download([Wanted(source, "")])
+    if isinstance(delivery, Missed):
+        raise UnreadableImageError(delivery.reason, f"it did not come: {delivery.reason}; check the address")
+    return delivery.encoded
+
+
+def _overlay_path(folder: Path, source: str, encoded: bytes) -> Path:
+    """The content's digest keeps pictures of one name in different folders apart."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(source).stem)[:64] or "picture"
+    return folder / f"{stem}-{hashlib.sha256(encoded).hexdigest()[:8]}.jpg"
+
+
+def _overlay(encoded: bytes, evidence: NDArray[np.float32]) -> bytes:
+    image = decode(encoded, shrink_to=_OVERLAY_SIDE)
+    image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
+    return to_jpeg(overlay(image, evidence))

@@ -1,0 +1,117 @@
+"""What every command shares: its common options, progress on stderr, results on stdout."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from milliner.core.progress import Advance
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SECONDS_BETWEEN_LINES = 5.0
+_WIDE = 10_000  # columns where output goes to a file: nothing is wrapped there
+
+
+def common_options(function: Function) -> Function:
+    """Adds ``--json`` (as `as_json`) and ``--debug`` to a command."""
+    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the whole traceback of a failure.")
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+    return as_json(debug(function))
+
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all chance."
+)
+
+
+def print_json(document: Any) -> None:
+    """The result as one JSON document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def console() -> Console:
+    """Results go here. Colour only where a person reads it; ``NO_COLOR`` is obeyed."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], numbers: Sequence[int] = ()) -> None:
+    """An aligned table without lines; `numbers` are the columns that are flush right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    console().print(table)
+
+
+@contextmanager
+def progress(task: str, total: int | None) -> Iterator[Advance]:
+    """The `Progress` of the command line: a bar with rate and time left on a terminal, plain lines elsewhere."""
+    with _bar(task, total) if sys.stderr.isatty() else _lines(task, total) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(task: str, total: int | None) -> Iterator[Advance]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        shown = bars.add_task(task, total=total, note="")
+
+        def advance(count: int = 1, note: str = "") -> None:
+            bars.update(shown, advance=count, note=note)
+
+        yield advance
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="cyan")
+
+
+@contextmanager
+def _lines(task: str, total: int | None) -> Iterator[Advance]:
+    start = said = monotonic()
+    done = 0
+
+    def advance(count: int = 1, note: str = "") -> None:
+        nonlocal done, said
+        done += count
+        now = monotonic()
+        if now - said >= _SECONDS_BETWEEN_LINES:
+            said = now
+            click.echo(_line(task, done, total, done / (now - start)), err=True)
+
+    yield advance
+
+
+def _line(task: str, done: int, total: int | None, rate: float) -> str:
+    if total is None:
+        return f"{task} {done}, {rate:.0f}/s"
+    return f"{task} {done}/{total}, {rate:.0f}/s, {(total - done) / rate:.0f} s left"

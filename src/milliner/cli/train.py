@@ -1,0 +1,44 @@
+"""``milliner train``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from milliner.cli.options import Pairs
+from milliner.cli.terminal import common_options, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.argument("dataset", type=click.Path())
+@click.option("--into", required=True, type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
+@click.option("--init", type=Pairs(), help='The ImageNet class that means a label: helmet="crash helmet"')
+@click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
+@click.option("--size", type=int, default=384, show_default=True, help="Pixels a side that the network sees.")
+@seed_option
+@common_options
+def train(
+    dataset: str, into: Path, init: Mapping[str, str] | None, abstain_below: float, size: int, seed: int, as_json: bool
+) -> None:
+    """Fit a classifier to DATASET (a folder of class folders, or a .rec file: the training split).
+
+    Embeddings are remembered, so that training again on the same pictures takes about a second.
+    """
+    from milliner.training.train import train as fit
+
+    result = fit(dataset, into=into, init=init, abstain_below=abstain_below, size=size, seed=seed, progress=progress)
+    if as_json:
+        print_json(result.to_json())
+        return
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
+    set_aside = [["set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())]]
+    rows = [
+        ["model", str(result.model)],
+        ["classes", ", ".join(result.labels)],
+        ["pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"],
+        *(set_aside if result.set_aside else []),
+        ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
+        ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
+        ["time", seconds],
+    ]
+    print_table(["", ""], rows)

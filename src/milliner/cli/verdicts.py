@@ -1,0 +1,23 @@
+"""How predictions look as a table."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.text import Text
+
+from milliner.cli.terminal import print_table
+from milliner.core.prediction import Prediction
+
+_SHOWN: Final = 4  # classes with a column of their own; where there are more, only the best one is shown
+
+
+def print_predictions(predictions: Sequence[Prediction]) -> None:
+    """A row for each picture: what it is, and how probable each class is."""
+    labels = list(predictions[0].probabilities)
+    columns = labels if len(labels) <= _SHOWN else ["probability"]
+    rows: list[list[str | Text]] = []
+    for found in predictions:
+        values = [found.probabilities[label] for label in labels] if columns == labels else [found.probability]
+        verdict = Text("in doubt", style="yellow") if found.abstained else Text(found.label, style="bold")
+        rows.append([found.source, verdict, *(f"{value:.1%}" for value in values)])
+    print_table(["picture", "label", *columns], rows, numbers=range(2, 2 + len(columns)))

@@ -1,0 +1,56 @@
+"""What a model says of one picture."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One picture's verdict. Raises ValueError when its parts do not fit together."""
+
+    source: str
+    """The file, address or record that was looked at."""
+    label: str
+    """The most probable class, also when the model abstains."""
+    probabilities: Mapping[str, float]
+    """Class name to probability; they sum to 1."""
+    abstained: bool = False
+    """True where the operating point says that the model should not be believed here."""
+    heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """[classes, h, w], classes in the order of `probabilities`: the logits that each cell would have if it were a
+    picture of its own."""
+    embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """[width of the backbone] pooled features."""
+
+    def __post_init__(self) -> None:
+        if self.label not in self.probabilities:
+            raise ValueError(f"label {self.label!r} is not one of {list(self.probabilities)}")
+        if not math.isclose(sum(self.probabilities.values()), 1.0, abs_tol=1e-3):
+            raise ValueError("probabilities must sum to 1")
+        if self.heatmap is not None and self.heatmap.shape[0] != len(self.probabilities):
+            raise ValueError("the heatmap needs one plane for each class")
+
+    @property
+    def probability(self) -> float:
+        """The probability of `label`, 0 to 1."""
+        return self.probabilities[self.label]
+
+    @property
+    def margin(self) -> float:
+        """The best probability less the second best, 0 to 1: small where the model is in doubt."""
+        first, second = sorted(self.probabilities.values(), reverse=True)[:2]
+        return first - second
+
+    def to_json(self) -> dict[str, Any]:
+        """The `predict --json` shape."""
+        return {
+            "source": self.source,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "abstained": self.abstained,
+        }

@@ -1,0 +1,111 @@
+"""What could be said of the pictures untrained: the "before" that every trained figure stands beside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from milliner.classifier.metadata import Metadata
+
+if TYPE_CHECKING:
+    from milliner.backbones.backbone import ImagenetHead
+
+
+class Baseline(Protocol):
+    """Gives probabilities without having been trained for the task."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, as a fragment of a sentence."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs of the model that it needs."""
+        ...
+
+    def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """[classes] for one picture's outputs."""
+        ...
+
+
+def baseline(metadata: Metadata) -> Baseline:
+    """Zero-shot where a label names an ImageNet class, else the training set's frequencies.
+
+    Raises SettingsError for a name that ImageNet does not have or a backbone that is not installed.
+    """
+    named = {label: metadata.init[label] for label in metadata.labels if label in metadata.init}
+    return ZeroShot.of(metadata.labels, named, metadata.backbone.name) if named else MajorityClass.of(metadata)
+
+
+def training_counts(metadata: Metadata) -> dict[str, int]:
+    """How many pictures of each class a model was trained on; empty where its file does not say so."""
+    counts = metadata.dataset.get("per_class")
+    if not isinstance(counts, dict):
+        return {}
+    return {label: count for label, count in counts.items() if isinstance(count, int) and count >= 0}
+
+
+@dataclass(frozen=True)
+class MajorityClass:
+    """Says the training set's most frequent class of every picture, with the frequencies as probabilities."""
+
+    kind: str
+    frequencies: NDArray[np.float64]
+    """[classes], summing to 1; all the same where the model does not say what it was trained on."""
+    outputs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> "MajorityClass":
+        """The baseline of a model's training set."""
+        counts = training_counts(metadata)
+        frequencies = np.array([counts.get(label, 0) for label in metadata.labels], np.float64)
+        if not frequencies.any():
+            frequencies[:] = 1
+        frequencies /= frequencies.sum()
+        return cls(f"always the majority class {metadata.labels[int(frequencies.argmax())]}", frequencies)
+
+    def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """The frequencies, whatever the picture."""
+        return self.frequencies
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Reads the classes off the backbone's own ImageNet classifier."""
+
+    kind: str
+    imagenet: "ImagenetHead"
+    columns: NDArray[np.int64]
+    """[classes] ImageNet class numbers; -1 for a class that names none."""
+    outputs: tuple[str, ...] = ("average",)
+
+    @classmethod
+    def of(cls, labels: tuple[str, ...], named: Mapping[str, str], backbone_name: str) -> "ZeroShot":
+        """The baseline for labels of which some, `named`, are ImageNet classes by another name."""
+        from milliner.backbones.backbone import backbone
+        from milliner.backbones.imagenet import class_index
+
+        columns = np.array([class_index(named[label]) if label in named else -1 for label in labels], np.int64)
+        names = list(dict.fromkeys(named.values()))
+        plural = "es" if len(names) > 1 else ""
+        kind = f"zero-shot from the ImageNet class{plural} {', '.join(names)}"
+        return cls(kind, backbone(backbone_name).imagenet_head(), columns)
+
+    def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """A named class has its ImageNet probability, the unnamed ones share the rest equally.
+
+        Where every class is named there is no rest: their probabilities are scaled to sum to 1.
+        """
+        found = self.imagenet.probabilities(look["average"][None])[0].astype(np.float64)
+        named = self.columns >= 0
+        sharers = np.array([(self.columns == column).sum() for column in self.columns[named]])
+        values: NDArray[np.float64] = np.zeros(len(self.columns))
+        values[named] = (found[self.columns[named]] + np.finfo(np.float32).tiny) / sharers
+        if named.all():
+            values /= values.sum()
+            return values
+        values[~named] = max(0.0, 1 - values.sum()) / (~named).sum()
+        return values

@@ -1,0 +1,122 @@
+"""Measures a model on a dataset that it was not trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from milliner.classifier.model import load
+from milliner.core.errors import DatasetError, UnreadableImageError
+from milliner.core.parallel import ordered_map
+from milliner.core.progress import Progress, silent
+from milliner.core.sample import Dataset
+from milliner.evaluation.before import Baseline, baseline
+from milliner.evaluation.metrics import measure
+from milliner.evaluation.result import Answers, Classifier, Evaluation, SetAside
+from milliner.shards.dataset import open_dataset
+
+
+def evaluate(
+    model: str | Path | Classifier,
+    dataset: str | Path | Dataset,
+    *,
+    report: str | Path | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
+
+    `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
+    A picture that cannot be read is set aside and listed.
+
+    Raises:
+        ModelError: the model file cannot be used.
+        DatasetError: there is no dataset, none of its pictures can be read, or the model lacks one of its classes.
+        SettingsError: the baseline's ImageNet class or backbone is unknown.
+    """
+    classifier = load(model) if isinstance(model, str | Path) else model
+    samples = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+    metadata = classifier.metadata
+    untrained = baseline(metadata)
+    answers, set_aside = _ask(classifier, samples, untrained, progress)
+    evaluation = Evaluation(
+        model=classifier.name,
+        dataset=samples.name,
+        after=measure(answers.probabilities, answers.targets, metadata.labels),
+        before=measure(answers.before, answers.targets, metadata.labels),
+        before_kind=untrained.kind,
+        abstained=int((answers.best < metadata.operating_point.abstain_below).sum()),
+        set_aside=set_aside,
+        answers=answers,
+    )
+    if report is not None:
+        from milliner.evaluation.report import write_report  # jinja2 and the backbones are for reports alone
+
+        write_report(Path(report), evaluation, classifier, samples)
+    return evaluation
+
+
+def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    """[n] classes of the dataset in the model's numbering, matched by name.
+
+    A record file without names has numbers for labels; they are taken as the model's class numbers.
+    Raises DatasetError where the model has no such class.
+    """
+    known = {label: number for number, label in enumerate(labels)}
+    if not known.keys() & set(dataset.labels):
+        known = {str(number): number for number in range(len(labels))}
+    unknown = [label for label in dataset.labels if label not in known]
+    if unknown:
+        raise DatasetError(
+            f"{dataset.name} has a class {unknown[0]!r} that the model does not know; rename it to one of the model's "
+            f"({', '.join(labels)}), or train with it."
+        )
+    numbers = np.array([known[label] for label in dataset.labels], np.int64)
+    return np.asarray(numbers[np.asarray(dataset.targets, np.int64)], np.int64)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    place: int
+    key: str
+    probabilities: NDArray[np.float32]
+    before: NDArray[np.float64]
+
+
+def _ask(
+    model: Classifier, dataset: Dataset, untrained: Baseline, progress: Progress
+) -> tuple[Answers, tuple[SetAside, ...]]:
+    targets = class_numbers(dataset, model.metadata.labels)
+
+    def ask(place: int) -> _Answer | SetAside:
+        return _ask_one(model, dataset, untrained, place)
+
+    answers: list[_Answer] = []
+    set_aside: list[SetAside] = []
+    with progress("evaluate", len(dataset)) as advance:
+        for found in ordered_map(ask, range(len(dataset))):
+            if isinstance(found, SetAside):
+                set_aside.append(found)
+            else:
+                answers.append(found)
+            advance()
+    if not answers:
+        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
+    places = np.array([answer.place for answer in answers], np.int64)
+    table = Answers(
+        places=places,
+        keys=tuple(answer.key for answer in answers),
+        targets=targets[places],
+        probabilities=np.array([answer.probabilities for answer in answers], np.float32),
+        before=np.array([answer.before for answer in answers], np.float64),
+    )
+    return table, tuple(set_aside)
+
+
+def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: int) -> _Answer | SetAside:
+    key = dataset.key(place)
+    try:
+        look = model.look(dataset[place].encoded, ("probabilities", *untrained.outputs))
+    except UnreadableImageError as error:
+        return SetAside(key, error.reason)
+    return _Answer(place, key, look["probabilities"], untrained.probabilities(look))

@@ -1,0 +1,107 @@
+"""What an evaluation is made of: the model it asks, every picture's answer, and the figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from milliner.classifier.metadata import Metadata
+from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
+from milliner.evaluation.metrics import Metrics
+
+
+class Classifier(Protocol):
+    """What evaluation needs of a model; `milliner.classifier.model.Model` is one."""
+
+    @property
+    def name(self) -> str:
+        """The model file's name."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the model file."""
+        ...
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says of itself."""
+        ...
+
+    def look(self, encoded: bytes, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The named outputs for one picture file; called from many threads. Raises UnreadableImageError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was said of every picture that could be read, in the order of the dataset."""
+
+    places: NDArray[np.int64]
+    """[n] indices into the dataset."""
+    keys: tuple[str, ...]
+    targets: NDArray[np.int64]
+    """[n] true classes, numbered as the model does."""
+    probabilities: NDArray[np.float32]
+    """[n, classes] from the model."""
+    before: NDArray[np.float64]
+    """[n, classes] from the untrained baseline."""
+
+    @property
+    def said(self) -> NDArray[np.int64]:
+        """[n] most probable classes."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def best(self) -> NDArray[np.float32]:
+        """[n] their probabilities."""
+        return np.asarray(self.probabilities.max(axis=1), np.float32)
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A picture of the dataset that could not be read."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model measured on a dataset."""
+
+    model: str
+    """The model file's name."""
+    dataset: str
+    after: Metrics
+    """The trained model's figures."""
+    before: Metrics
+    """The same for the untrained baseline."""
+    before_kind: str
+    """What that baseline is, as a fragment of a sentence."""
+    abstained: int
+    """Pictures whose best probability lies below the model's operating point; the figures count them all the same."""
+    set_aside: tuple[SetAside, ...]
+    answers: Answers = field(repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one sentence."""
+        low, high = self.after.interval
+        return (
+            f"{percent(self.after.accuracy)} of {pictures(self.after.samples)} are named correctly "
+            f"(95 % interval {points(low)} to {percent(high)}); untrained, {percent(self.before.accuracy)}."
+        ).replace(NO_BREAK, " ")
+
+    def to_json(self) -> dict[str, Any]:
+        """The `evaluate --json` shape."""
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            **self.after.to_json(),
+            "before": {"kind": self.before_kind, **self.before.to_json()},
+            "abstained": self.abstained,
+            "set_aside": [{"file": each.file, "reason": each.reason} for each in self.set_aside],
+        }

@@ -1,0 +1,160 @@
+"""Goes through a labelled folder and sets aside what would spoil training: nothing is moved, the ledger says it."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from milliner.core.errors import DatasetError, UnreadableImageError
+from milliner.core.parallel import ordered_map
+from milliner.core.progress import Progress, silent
+from milliner.images.folder import Entry, list_entries, read_bounded, storable
+from milliner.images.inspect import inspect
+from milliner.images.ledger import LEDGER_NAME, Ledger, PictureRow
+
+_ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Every file's row, kept and set aside; `looked_at` counts those that were new or had changed."""
+
+    rows: tuple[PictureRow, ...]
+    looked_at: int
+
+    @property
+    def kept(self) -> tuple[PictureRow, ...]:
+        """The files that training may use."""
+        return tuple(row for row in self.rows if row.status == "kept")
+
+    @property
+    def set_aside(self) -> tuple[PictureRow, ...]:
+        """The files that it may not, each with its reason."""
+        return tuple(row for row in self.rows if row.status == "set aside")
+
+    def to_json(self) -> dict[str, Any]:
+        """The `check --json` shape."""
+        return {
+            "pictures": len(self.rows),
+            "looked_at": self.looked_at,
+            "kept": dict(sorted(Counter(row.label for row in self.kept).items())),
+            "set_aside": [{"file": row.file, "reason": row.reason} for row in self.set_aside],
+        }
+
+
+def check(folder: str | Path, *, ledger: str | Path | None = None, progress: Progress = silent) -> CheckResult:
+    """Checks every picture of a labelled folder and records what it finds.
+
+    Set aside are files that do not decode, are tiny or blank, have a name that lists cannot hold, or equal
+    another file byte for byte (of equal files under one label the first stays; under two labels none does).
+    Files that have not changed since the last check are not opened again.
+
+    Args:
+        folder: ``<folder>/<label>/<file>``.
+        ledger: where the findings are recorded; ``<folder>/ledger.sqlite`` when left out.
+        progress: told of every file.
+
+    Raises:
+        DatasetError: the folder has no classes, holds no usable picture, or the ledger cannot be written.
+    """
+    root = Path(folder)
+    return check_entries(
+        root, list_entries(root), ledger=Path(ledger) if ledger else root / LEDGER_NAME, progress=progress
+    )
+
+
+def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: Progress = silent) -> CheckResult:
+    """`check` for some of a folder's files, as lists name them; the ledger keeps its rows of the others."""
+    with Ledger.open(ledger) as book:
+        known = book.pictures()
+        rows, fresh = _look(entries, known, book, progress)
+        judged = _set_duplicates_aside(rows)
+        book.add_all(row for row in judged if known.get(row.file) != row and storable(row.file))
+        book.forget_pictures(file for file in known if not (root / file).exists())
+    result = CheckResult(tuple(judged), fresh)
+    if not result.kept:
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in Counter(row.reason for row in judged).most_common(3)
+        )
+        raise DatasetError(f"{root} holds no usable picture ({reasons}); add pictures as JPEG, PNG or WebP files.")
+    return result
+
+
+def _look(
+    entries: list[Entry], known: dict[str, PictureRow], book: Ledger, progress: Progress
+) -> tuple[list[PictureRow], int]:
+    """Rows of all entries, with the verdict on each file alone; new ones are recorded on the way."""
+    rows: list[PictureRow] = []
+    unsaved: list[PictureRow] = []
+    fresh = 0
+    with progress("check", len(entries)) as advance:
+        for row in ordered_map(lambda entry: _row(entry, known.get(entry.key)), entries):
+            if known.get(row.file) is not row:
+                fresh += 1
+                if storable(row.file):
+                    unsaved.append(row)
+            if len(unsaved) == _ROWS_AT_ONCE:
+                book.add_all(unsaved)
+                unsaved.clear()
+            rows.append(row)
+            advance()
+        book.add_all(unsaved)
+    return rows, fresh
+
+
+def _row(entry: Entry, known: PictureRow | None) -> PictureRow:
+    try:
+        facts = entry.path.stat()
+    except OSError:
+        return PictureRow(entry.key, entry.label, 0, 0, "set aside", reason="unreadable")
+    if known and (known.bytes, known.modified_ns, known.label) == (facts.st_size, facts.st_mtime_ns, entry.label):
+        return known
+    row = PictureRow(entry.key, entry.label, facts.st_size, facts.st_mtime_ns, "set aside")
+    try:
+        encoded = read_bounded(entry.path)
+    except UnreadableImageError as error:
+        return replace(row, modified_ns=0, reason=error.reason)  # rights can change without the file's time
+    seen = inspect(encoded)
+    reason = _name_fault(entry.key) or seen.reason
+    return replace(
+        row,
+        status="set aside" if reason else "kept",
+        reason=reason,
+        sha256=hashlib.sha256(encoded).hexdigest(),
+        width=seen.width,
+        height=seen.height,
+        format=seen.format,
+    )
+
+
+def _name_fault(key: str) -> str | None:
+    """Lists are lines of tab-separated UTF-8: a name that holds one of these would break them."""
+    if not storable(key):
+        return "name is not UTF-8"
+    return "name holds a tab or line break" if any(sign in key for sign in "\t\n\r") else None
+
+
+def _set_duplicates_aside(rows: list[PictureRow]) -> list[PictureRow]:
+    """Judges equality anew over all files, since a twin may have come or gone since a row was written."""
+    alone = [_without_twin(row) for row in rows]
+    twins: dict[str, list[PictureRow]] = {}
+    for row in alone:
+        if row.status == "kept" and row.sha256:
+            twins.setdefault(row.sha256, []).append(row)
+    return [_judge(row, twins.get(row.sha256 or "", [row])) for row in alone]
+
+
+def _without_twin(row: PictureRow) -> PictureRow:
+    if row.reason and row.reason.startswith("equals "):
+        return replace(row, status="kept", reason=None)
+    return row
+
+
+def _judge(row: PictureRow, twins: list[PictureRow]) -> PictureRow:
+    if row.status == "set aside" or len(twins) == 1:
+        return row
+    other = next((twin for twin in twins if twin.label != row.label), twins[0])
+    if other.label != row.label:
+        return replace(row, status="set aside", reason=f"equals {other.file} of another class")
+    return row if other is row else replace(row, status="set aside", reason=f"equals {other.file}")

@@ -1,0 +1,72 @@
+"""Writing files so that a reader never meets half of one, and two writers never mix."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from milliner.core.errors import MillinerError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock; the rename at the end is atomic there too
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Opens ``.<name>.part`` beside `path`; on success it is flushed to disk and takes the name, on failure it goes.
+
+    The folder is made where it is missing. A process killed midway leaves the part, which the next writer
+    overwrites, and the old `path` untouched. Raises MillinerError while another process writes the same file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with _open_alone(part, path) as file:
+        try:
+            yield file
+            sync(file)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def sync(file: IO[bytes]) -> None:
+    """Returns once what was written is on the disk; a full disk shows here at the latest."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a whole file through `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def _open_alone(part: Path, path: Path) -> IO[bytes]:
+    while True:
+        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.close()
+                raise MillinerError(f"{path} is being written by another process; wait for it to end.") from error
+        # Between the opening and the lock another writer may have renamed this very file into place.
+        if part.exists() and part.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            file.truncate(0)
+            return file
+        file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """The rename itself lasts through a power cut only once the folder is on disk; Windows has no such call."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,128 @@
+"""The labelled image folder: ``<root>/<label>/<file>``, as people keep it and as `fetch` writes it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from milliner.core.errors import DatasetError, UnreadableImageError
+from milliner.core.sample import Sample
+from milliner.images.decode import MAX_BYTES
+from milliner.images.ledger import LEDGER_NAME, Ledger
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a labelled folder; `key` is its path relative to the root, with forward slashes."""
+
+    key: str
+    label: str
+    path: Path
+
+
+def list_entries(root: Path) -> list[Entry]:
+    """Every file below every class folder, sorted by key; hidden ones are left out.
+
+    A class folder may be a link to a folder elsewhere; deeper links to folders are not followed, so a loop of
+    links ends. Raises DatasetError when there is no class folder.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder; give a folder that holds one folder of pictures for each class.")
+    try:
+        folders = [path for path in sorted(root.iterdir()) if _is_class_folder(path, root)]
+        entries = [entry for folder in folders for entry in _entries_below(folder, root)]
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename or root} cannot be listed ({error.strerror}); check its rights."
+        ) from error
+    if not entries:
+        raise DatasetError(
+            f"{root} holds no class folders with files in them; "
+            f"put pictures into {root}/<class>/, one folder for each class."
+        )
+    return sorted(entries, key=lambda entry: entry.key)
+
+
+def storable(key: str) -> bool:
+    """Whether a key can be written as UTF-8: the names of old file systems can hold bytes that are no text."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in key)
+
+
+def _is_class_folder(path: Path, root: Path) -> bool:
+    if path.name.startswith(".") or not path.is_dir():
+        return False
+    return not root.resolve().is_relative_to(path.resolve())  # a link back up would make the root its own class
+
+
+def _entries_below(folder: Path, root: Path) -> Iterator[Entry]:
+    for place, subfolders, files in os.walk(folder, onerror=_raise):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in files:
+            path = Path(place, name)
+            # Opening a pipe would wait for its writer for ever; a broken link is listed, to be reported as unreadable.
+            if not name.startswith(".") and (path.is_file() or not path.exists()):
+                yield Entry(path.relative_to(root).as_posix(), folder.name, path)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def read_bounded(path: Path) -> bytes:
+    """A picture file's bytes; raises UnreadableImageError with reason ``unreadable`` or ``too many bytes``."""
+    try:
+        with path.open("rb") as file:
+            encoded = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableImageError(
+            "unreadable", f"{path} cannot be read ({error.strerror}); check its rights"
+        ) from error
+    if len(encoded) > MAX_BYTES:
+        raise UnreadableImageError("too many bytes", f"{path} is over {MAX_BYTES >> 20} MiB; shrink it first")
+    return encoded
+
+
+class FolderDataset:
+    """A labelled folder as a dataset, without the files that its ledger has set aside or could not name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        entries = list_entries(root)
+        set_aside = self._set_aside()
+        self._entries = [entry for entry in entries if entry.key not in set_aside and storable(entry.key)]
+        self._labels = tuple(sorted({entry.label for entry in self._entries}))
+
+    def _set_aside(self) -> set[str]:
+        path = self._root / LEDGER_NAME
+        if not path.exists():
+            return set()
+        with Ledger.open(path) as ledger:
+            return {file for file, row in ledger.pictures().items() if row.status == "set aside"}
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self._root)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class folders' names, sorted."""
+        return self._labels
+
+    @property
+    def targets(self) -> Sequence[int]:
+        """The class number of every file."""
+        numbers = {label: number for number, label in enumerate(self._labels)}
+        return [numbers[entry.label] for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def key(self, index: int) -> str:
+        """The file's path relative to the folder."""
+        return self._entries[index].key
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one file; raises UnreadableImageError when that fails."""
+        entry = self._entries[index]
+        return Sample(entry.key, entry.label, read_bounded(entry.path))

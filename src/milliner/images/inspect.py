@@ -1,0 +1,41 @@
+"""Looks at one picture file and says whether it can be trained on."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from milliner.core.errors import UnreadableImageError
+from milliner.images.decode import decode, opened
+
+MIN_SIDE: Final = 16
+"""Pixels; a smaller picture shows nothing that a network could learn from."""
+
+_BLANK_SPREAD: Final = 2.0  # standard deviation in grey levels (0..255) under which a picture shows nothing
+_GLANCE: Final = 128  # pixels a side at which blankness is judged
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The facts of a picture, and why it should be set aside (None when it should not)."""
+
+    width: int | None
+    height: int | None
+    format: str | None
+    reason: str | None
+
+
+def inspect(encoded: bytes) -> Inspection:
+    """Decodes a picture in full and judges it: reasons are `decode.opened`'s, ``tiny`` and ``blank``."""
+    width = height = kind = None
+    try:
+        with opened(encoded) as image:
+            width, height, kind = image.width, image.height, image.format
+        upright = decode(encoded, shrink_to=_GLANCE)
+    except UnreadableImageError as error:
+        return Inspection(width, height, kind, error.reason)
+    if min(width, height) < MIN_SIDE:
+        return Inspection(width, height, kind, "tiny")
+    upright.thumbnail((_GLANCE, _GLANCE))
+    spread = float(np.asarray(upright.convert("L"), np.float32).std())
+    return Inspection(width, height, kind, "blank" if spread < _BLANK_SPREAD else None)

@@ -1,0 +1,93 @@
+"""Makes a new project folder."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from milliner.core.errors import SettingsError
+from milliner.images.files import write_atomically
+from milliner.project.settings import SETTINGS_NAME
+
+DRAWN: Final = "scenes:200"
+
+_TEMPLATE: Final = """\
+# A Milliner project. `milliner run` fetches, checks, packs, trains and evaluates what this file describes,
+# and skips what is up to date.
+
+name = {name}
+seed = 0
+{endpoint}
+# Where pictures come from; each source names their class itself.
+#   "scenes:200"        200 drawn scenes of workers for each of helmet and nohelmet: something to start with
+#   "folder:PATH"       a folder that holds a folder of pictures for each class
+#   "urls:FILE.csv"     a list with the columns url, label and, if known, sha256
+# Or keep no source here, and put your own pictures into pictures/<class>/.
+sources = {sources}
+
+# A class may have sources of its own, whose pictures all get its name, and may name the ImageNet class that means
+# the same, so that evaluation can tell what the network knew before training.
+{classes}
+[split]
+train = 0.7
+test = 0.3
+
+[train]
+size = 384           # pixels a side that the network sees; smaller is faster, larger sees smaller things
+abstain_below = 0.0  # 0.8 would mark pictures whose best probability is under 80 % as doubtful
+"""
+
+_EXAMPLE: Final = """#
+# [classes.helmet]
+# sources = ["folder:~/helmet-photos"]
+# init = "crash helmet"
+"""
+
+
+def new(
+    name: str,
+    sources: Sequence[str] = (),
+    *,
+    init: Mapping[str, str] | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """Makes the folder `name` with a ``milliner.toml`` and a place for pictures; returns the folder.
+
+    Args:
+        name: the folder; its last part names the model.
+        sources: where pictures come from; drawn scenes, so that `run` works at once, when left out.
+        init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``.
+        endpoint: a mirror that is asked in place of every address's own host.
+
+    Raises:
+        SettingsError: the folder holds a project already, or its name cannot name a file.
+    """
+    folder = Path(name)
+    word = folder.resolve().name
+    if not re.fullmatch(r"\w[\w.-]{0,63}", word):
+        raise SettingsError(f"{word!r} cannot name a project; use letters, digits, dots, dashes and underscores.")
+    path = folder / SETTINGS_NAME
+    if path.exists():
+        raise SettingsError(f"{path} exists already; choose another name, or go into {folder} and `milliner run`.")
+    if not sources:
+        sources, init = [DRAWN], init or {"helmet": "crash helmet"}
+    classes = [f"[classes.{_key(label)}]\ninit = {_string(name)}\n" for label, name in (init or {}).items()]
+    text = _TEMPLATE.format(
+        name=_string(word),
+        endpoint=f"endpoint = {_string(endpoint)}\n" if endpoint else "",
+        sources="[" + ", ".join(_string(source) for source in sources) + "]",
+        classes="".join(classes) or _EXAMPLE,
+    )
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.encode())
+    return folder
+
+
+def _key(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _string(text)
+
+
+def _string(text: str) -> str:
+    """A TOML basic string; JSON's escapes are a subset of TOML's."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,52 @@
+"""The demo: a ready-made helmet project on real photographs, or on drawn scenes where those can't be reached."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from milliner.images.files import write_atomically
+from milliner.project.create import DRAWN, new
+from milliner.project.settings import SETTINGS_NAME
+from milliner.shards.lists import read_list
+from milliner.sources.reachable import reachable
+
+_LIST = "photos.csv"
+
+
+@dataclass(frozen=True)
+class DemoProject:
+    """The demo's folder, and how it came to its pictures."""
+
+    folder: Path
+    drawn: bool
+    """The photographs could not be reached, so scenes are drawn."""
+    resumed: bool
+    """The folder was there already and is gone on with."""
+
+
+def prepare_demo(folder: str | Path, *, endpoint: str | None = None) -> DemoProject:
+    """Makes the demo's project unless it is there.
+
+    Args:
+        folder: where; an existing project is gone on with, whatever its pictures are.
+        endpoint: a mirror of the photographs.
+    """
+    place = Path(folder)
+    settings = place / SETTINGS_NAME
+    if settings.exists():
+        return DemoProject(place, drawn=DRAWN in settings.read_text(encoding="utf-8"), resumed=True)
+    addresses = resources.files("milliner.project").joinpath(_LIST).read_bytes()
+    write_atomically(place / _LIST, addresses)
+    found = reachable(f"urls:{place / _LIST}", endpoint)
+    sources = [f"urls:{_LIST}"] if found else [DRAWN]
+    new(str(place), sources, init={"helmet": "crash helmet"}, endpoint=endpoint if found else None)
+    return DemoProject(place, drawn=not found, resumed=False)
+
+
+def sample_pictures(folder: Path, each: int = 2) -> list[Path]:
+    """A few pictures of every class that the model was not trained on."""
+    lines = read_list(folder / "packed" / "test.lst")
+    chosen: list[Path] = []
+    for label in sorted({line.labels[0] for line in lines}):
+        chosen += [folder / "pictures" / line.path for line in lines if line.labels[0] == label][:each]
+    return chosen

@@ -1,0 +1,151 @@
+"""``milliner.toml``: what it may say, and errors that name the line."""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from milliner.core.errors import SettingsError
+
+SETTINGS_NAME: Final = "milliner.toml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassSettings(_Strict):
+    """``[classes.NAME]``."""
+
+    sources: tuple[str, ...] = ()
+    """Where pictures of this class come from."""
+    init: str | None = None
+    """The ImageNet class that means this one: evaluations compare with what the network knew before training."""
+
+
+class TrainSettings(_Strict):
+    """``[train]``."""
+
+    size: int = 384
+    """Pixels a side of the square that the network sees, a multiple of 32."""
+    abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The model abstains where its best probability is lower."""
+
+
+class Settings(_Strict):
+    """The whole file; every key may be left out."""
+
+    name: Annotated[str, Field(pattern=r"^[\w][\w.-]{0,63}$")] = "model"
+    """The model file's name."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Decides the split, drawn scenes and the folds of the cross-validation."""
+    sources: tuple[str, ...] = ()
+    """Sources that name a label for every picture themselves."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """At most this many fetched pictures of each class."""
+    endpoint: str | None = None
+    """A mirror that is asked in place of every address's own host."""
+    classes: dict[str, ClassSettings] = {}
+    split: dict[str, float] = {"train": 0.7, "test": 0.3}
+    """Share of each split; `train` and `test` are needed."""
+    lists: dict[str, str] = {}
+    """A .lst file for each split, instead of `split`."""
+    train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="after")
+    def _check_splits(self) -> "Settings":
+        for table, names in (("split", self.split), ("lists", self.lists)):
+            if names and not {"train", "test"} <= set(names):
+                raise ValueError(f"[{table}] needs both train and test")
+        return self
+
+    @property
+    def init(self) -> dict[str, str]:
+        """Label to ImageNet class, for those that name one."""
+        return {label: found.init for label, found in self.classes.items() if found.init is not None}
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks the file; raises SettingsError with the line and, for a misspelt key, the likely one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"There is no {path}; run `milliner new NAME` to make a project, or go into its folder."
+        ) from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}); check its rights.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.") from error
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = tuple(str(part) for part in first["loc"])
+        line = line_of(text, place)
+        where = f"{path}, line {line}" if line else str(path)
+        raise SettingsError(f"{where}: {_explain(first['type'], place, first['msg'])}.") from error
+
+
+def _explain(kind: str, place: tuple[str, ...], message: str) -> str:
+    *table, key = place or ("",)
+    if kind != "extra_forbidden":
+        wrong = message.removeprefix("Value error, ")
+        return f"{'.'.join(place)}: {wrong[:1].lower()}{wrong[1:]}" if place else wrong
+    near = difflib.get_close_matches(key, _keys_of(table), n=1)
+    known = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_keys_of(table))}"
+    return f"there is no setting {key!r}{' in [' + '.'.join(table) + ']' if table else ''}; {known}"
+
+
+def _keys_of(table: list[str]) -> list[str]:
+    tables: dict[str, type[BaseModel]] = {"classes": ClassSettings, "train": TrainSettings}
+    return list(tables.get(table[0] if table else "", Settings).model_fields)
+
+
+_HEADER: Final = re.compile(r"^\s*\[{1,2}([^\[\]]+)\]{1,2}\s*(?:#.*)?$")
+_KEY: Final = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+
+
+def line_of(text: str, place: tuple[str, ...]) -> int | None:
+    """The line (from 1) where a TOML text sets the key at `place`, or the table nearest to it; None for no place."""
+    table: tuple[str, ...] = ()
+    best, best_depth = None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = found = _path(header[1])
+        elif key := _KEY.match(line):
+            found = table + _path(key[1])
+        else:
+            continue
+        depth = _common(found, place)
+        if depth > best_depth and (depth == len(found) or depth == len(place)):
+            best, best_depth = number, depth
+    return best
+
+
+def _path(dotted: str) -> tuple[str, ...]:
+    """The parts of a dotted key; the TOML parser itself takes quotes and escapes apart."""
+    try:
+        value: Any = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:
+        return ()
+    parts = []
+    while isinstance(value, dict):
+        ((name, value),) = value.items()
+        parts.append(name)
+    return tuple(parts)
+
+
+def _common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    count = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

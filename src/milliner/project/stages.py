@@ -1,0 +1,227 @@
+"""The project's stages, in order: what each reads, what it depends on, what it writes, and what it says of it."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from milliner.core.progress import Progress
+from milliner.evaluation.evaluate import evaluate
+from milliner.images.check import check
+from milliner.images.files import write_atomically
+from milliner.images.ledger import LEDGER_NAME
+from milliner.project.layout import Project
+from milliner.project.state import digest_of, digest_of_files
+from milliner.shards.pack import pack
+from milliner.sources.fetch import fetch, open_source
+from milliner.sources.source import Options
+from milliner.training.cache import CACHE_NAME
+from milliner.training.train import train
+
+
+class Stage(ABC):
+    """One step of the loop over a project's folder."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def settings(self, project: Project) -> Any:
+        """The part of the settings that the result depends on, as JSON values."""
+
+    @abstractmethod
+    def inputs(self, project: Project) -> str:
+        """A digest of what it reads."""
+
+    @abstractmethod
+    def outputs(self, project: Project) -> Iterable[Path]:
+        """The files that it writes; where one of them changes, the stage runs again."""
+
+    @abstractmethod
+    def run(self, project: Project, progress: Progress) -> str:
+        """Does the work and sums it up in a few words."""
+
+
+class Fetch(Stage):
+    """Brings what the sources name into ``pictures/``."""
+
+    name = "fetch"
+
+    def settings(self, project: Project) -> Any:
+        """Sources, limit and seed."""
+        settings = project.settings
+        by_class = {label: list(found.sources) for label, found in settings.classes.items()}
+        return [settings.sources, by_class, settings.limit, settings.seed, settings.endpoint]
+
+    def inputs(self, project: Project) -> str:
+        """What the sources have to offer."""
+        batches = [(label, _options(project, label), sources) for label, sources in _batches(project)]
+        return digest_of(
+            [
+                [label, [asdict(wanted) for source in sources for wanted in open_source(source, options).pictures]]
+                for label, options, sources in batches
+            ]
+        )
+
+    def outputs(self, project: Project) -> Iterable[Path]:
+        """The class folders; pictures that were deleted or added by hand show in their time of change."""
+        return _class_folders(project) if _batches(project) else ()
+
+    def run(self, project: Project, progress: Progress) -> str:
+        """Fetches the project's sources, then those of each class."""
+        counts = {"stored": 0, "already": 0, "rejected": 0, "failed": 0}
+        for label, sources in _batches(project):
+            result = fetch(sources, limit=project.settings.limit, progress=progress, **asdict(_options(project, label)))
+            for name, count in result.totals().items():
+                counts[name] += count
+        if not _batches(project):
+            return "no sources in milliner.toml; pictures/ is used as it is"
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "stored")
+
+
+class Check(Stage):
+    """Sets aside what would spoil training."""
+
+    name = "check"
+
+    def settings(self, project: Project) -> Any:
+        """None."""
+        return None
+
+    def inputs(self, project: Project) -> str:
+        """Every picture."""
+        return digest_of_files(_pictures(project))
+
+    def outputs(self, project: Project) -> Iterable[Path]:
+        """The ledger is shared with fetching, so it tells nothing of this stage."""
+        return ()
+
+    def run(self, project: Project, progress: Progress) -> str:
+        """Looks at every picture that is new or has changed."""
+        result = check(project.pictures, progress=progress)
+        return f"{len(result.kept)} kept, {len(result.set_aside)} set aside"
+
+
+class Pack(Stage):
+    """Splits the pictures and writes one record file for each split."""
+
+    name = "pack"
+
+    def settings(self, project: Project) -> Any:
+        """The split or lists, and the seed."""
+        return [project.settings.split, project.settings.lists, project.settings.seed]
+
+    def inputs(self, project: Project) -> str:
+        """Every picture, and the lists."""
+        return digest_of_files([*_pictures(project), *_lists(project).values()])
+
+    def outputs(self, project: Project) -> Iterable[Path]:
+        """The record files with what lies beside them."""
+        names = project.settings.lists or project.settings.split
+        return [project.packed / f"{name}{end}" for name in names for end in (".rec", ".idx", ".lst", ".labels")]
+
+    def run(self, project: Project, progress: Progress) -> str:
+        """Packs ``pictures/`` into ``packed/``."""
+        settings = project.settings
+        result = pack(
+            project.pictures,
+            into=project.packed,
+            split=None if settings.lists else settings.split,
+            lists=_lists(project) or None,
+            seed=settings.seed,
+            progress=progress,
+        )
+        return ", ".join(f"{shard.split} {shard.records}" for shard in result.shards)
+
+
+class Train(Stage):
+    """Fits the model to the training split."""
+
+    name = "train"
+
+    def settings(self, project: Project) -> Any:
+        """``[train]``, the classes' init, and the seed."""
+        return [
+            project.settings.train.model_dump(),
+            project.settings.init,
+            project.settings.seed,
+            project.settings.name,
+        ]
+
+    def inputs(self, project: Project) -> str:
+        """The training split."""
+        return digest_of_files([project.packed / "train.rec", project.packed / "train.labels"])
+
+    def outputs(self, project: Project) -> Iterable[Path]:
+        """The model file."""
+        return [project.model]
+
+    def run(self, project: Project, progress: Progress) -> str:
+        """Trains ``models/<name>.onnx``."""
+        settings = project.settings
+        result = train(
+            project.packed / "train.rec",
+            into=project.model,
+            init=settings.init,
+            abstain_below=settings.train.abstain_below,
+            size=settings.train.size,
+            seed=settings.seed,
+            cache=project.memory / CACHE_NAME,
+            progress=progress,
+        )
+        return f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}"
+
+
+class Evaluate(Stage):
+    """Tests the model on the split that nothing was chosen on."""
+
+    name = "evaluate"
+
+    def settings(self, project: Project) -> Any:
+        """Only the name, which the report has too."""
+        return project.settings.name
+
+    def inputs(self, project: Project) -> str:
+        """The model and the test split."""
+        return digest_of_files([project.model, project.packed / "test.rec", project.packed / "test.labels"])
+
+    def outputs(self, project: Project) -> Iterable[Path]:
+        """The report and the figures."""
+        return [project.report, project.report.with_suffix(".json")]
+
+    def run(self, project: Project, progress: Progress) -> str:
+        """Writes ``reports/<name>.html`` and ``.json``."""
+        result = evaluate(project.model, project.packed / "test.rec", report=project.report, progress=progress)
+        document = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
+        write_atomically(project.report.with_suffix(".json"), document.encode())
+        return result.verdict
+
+
+STAGES: tuple[Stage, ...] = (Fetch(), Check(), Pack(), Train(), Evaluate())
+
+
+def _batches(project: Project) -> list[tuple[str | None, tuple[str, ...]]]:
+    """Label and sources: first those that name the class of each picture, then those of each class."""
+    settings = project.settings
+    every = [(None, settings.sources), *((label, found.sources) for label, found in settings.classes.items())]
+    return [(label, sources) for label, sources in every if sources]
+
+
+def _options(project: Project, label: str | None) -> Options:
+    settings = project.settings
+    return Options(project.pictures, label, settings.endpoint, settings.seed, base=project.folder)
+
+
+def _lists(project: Project) -> dict[str, Path]:
+    return {name: project.folder / path for name, path in project.settings.lists.items()}
+
+
+def _class_folders(project: Project) -> list[Path]:
+    if not project.pictures.is_dir():
+        return []
+    return [path for path in project.pictures.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _pictures(project: Project) -> list[Path]:
+    return [path for folder in _class_folders(project) for path in folder.rglob("*") if path.name != LEDGER_NAME]

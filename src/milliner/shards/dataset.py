@@ -1,0 +1,27 @@
+"""Opens whatever a user calls a dataset: a folder of class folders, or a packed file."""
+
+from pathlib import Path
+
+from milliner.core.errors import DatasetError
+from milliner.core.plugins import find_plugins
+from milliner.core.sample import Dataset
+from milliner.images.folder import FolderDataset
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Opens a dataset; raises DatasetError when there is none or it has no samples."""
+    place = Path(path)
+    if not place.exists():
+        raise DatasetError(f"There is no {place}; give a folder of class folders or a .rec file.")
+    dataset = FolderDataset(place) if place.is_dir() else _open_packed(place)
+    if not len(dataset):
+        raise DatasetError(f"{place} holds no usable picture; see `milliner check`.")
+    return dataset
+
+
+def _open_packed(path: Path) -> Dataset:
+    formats = {found.suffix: found for found in find_plugins("milliner.shards", "FORMAT").values()}
+    if path.suffix not in formats:
+        raise DatasetError(f"{path} is not a dataset; give a folder of class folders or a {', '.join(formats)} file.")
+    dataset: Dataset = formats[path.suffix].open(path)
+    return dataset

@@ -1,0 +1,63 @@
+"""im2rec's ``.lst`` files: a line for each picture, ``id<tab>label[<tab>label...]<tab>path``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from milliner.core.errors import DatasetError
+
+_LARGEST_LABEL: Final = 3.4e38  # record files hold labels as 32-bit floats
+
+
+@dataclass(frozen=True)
+class ListLine:
+    """One picture of a list; `path` is relative to the pictures' root, with forward slashes."""
+
+    id: int
+    labels: tuple[float, ...]
+    path: str
+
+
+def format_line(identity: int, labels: Sequence[float], path: str) -> str:
+    """The line as im2rec writes it: labels with six decimals."""
+    return "\t".join([str(identity), *(f"{label:f}" for label in labels), path]) + "\n"
+
+
+def read_list(path: Path) -> list[ListLine]:
+    """Reads a list; raises DatasetError with the line's number where one does not hold together."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    lines = [_parse(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not lines:
+        raise DatasetError(f"{path} lists no picture; write one line of id, label and path for each.")
+    seen: set[int] = set()
+    for line in lines:
+        if line.id in seen:
+            raise DatasetError(f"{path} gives the id {line.id} twice; ids must differ.")
+        seen.add(line.id)
+    return lines
+
+
+def _parse(path: Path, number: int, line: str) -> ListLine:
+    columns = line.rstrip("\r").split("\t")
+    if len(columns) < 3:
+        raise DatasetError(f"{path}, line {number}: expected id, label and path with tabs between them.")
+    try:
+        identity, labels = int(columns[0]), tuple(float(column) for column in columns[1:-1])
+    except ValueError as error:
+        raise DatasetError(
+            f"{path}, line {number}: the id must be a whole number and labels must be numbers."
+        ) from error
+    if not 0 <= identity < 2**64 or not all(abs(label) <= _LARGEST_LABEL for label in labels):
+        raise DatasetError(f"{path}, line {number}: the id or a label is out of range.")
+    picture = PurePosixPath(columns[-1])
+    if picture.is_absolute() or ".." in picture.parts:
+        raise DatasetError(
+            f"{path}, line {number}: {columns[-1]} is outside the pictures' folder; use paths relative to it."
+        )
+    return ListLine(identity, labels, picture.as_posix())

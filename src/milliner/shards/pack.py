@@ -1,0 +1,166 @@
+"""Packs a labelled folder: check, split, and one record file for each split."""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from milliner.core.errors import DatasetError
+from milliner.core.parallel import ordered_map
+from milliner.core.progress import Advance, Progress, silent
+from milliner.images.check import CheckResult, check, check_entries
+from milliner.images.folder import Entry, read_bounded
+from milliner.images.ledger import LEDGER_NAME, PictureRow
+from milliner.shards.lists import ListLine, read_list
+from milliner.shards.recordio import FORMAT, Record, RecordWriter
+from milliner.shards.split import DEFAULT_SPLIT, check_names, check_shares, stratified_split
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One written file."""
+
+    split: str
+    path: Path
+    records: int
+    per_class: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PackResult:
+    """The written files, and what was left out of them and why."""
+
+    shards: tuple[Shard, ...]
+    set_aside: tuple[PictureRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The `pack --json` shape."""
+        return {
+            "shards": [
+                {"split": s.split, "path": str(s.path), "records": s.records, "per_class": dict(s.per_class)}
+                for s in self.shards
+            ],
+            "set_aside": [{"file": row.file, "reason": row.reason} for row in self.set_aside],
+        }
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which line goes where, and the names of the label numbers."""
+
+    splits: Mapping[str, list[ListLine]]
+    labels: tuple[str, ...]
+
+
+def pack(
+    folder: str | Path,
+    *,
+    into: str | Path,
+    split: Mapping[str, float] | None = None,
+    lists: Mapping[str, str | Path] | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> PackResult:
+    """Packs ``<folder>/<label>/<file>`` into RecordIO files named after their splits.
+
+    The pictures' bytes pass through untouched; for the same list the files equal those of MXNet's
+    ``im2rec --pass-through`` byte for byte. The folder is checked first; findings go into its ledger, or into
+    one beside the packed files where the folder has none.
+
+    Args:
+        folder: the labelled folder.
+        into: where ``<split>.rec``, ``.idx``, ``.lst`` and ``.labels`` are written.
+        split: name and share of each split, summing to 1; train 0.7 and test 0.3 when left out.
+        lists: name and ``.lst`` file of each split, instead of `split`; their ids and labels are kept.
+        seed: decides the split and the order of records.
+        progress: told of every picture.
+
+    Raises:
+        DatasetError: the folder or a list cannot be used.
+        SettingsError: the shares do not sum to 1, or a split's name cannot be a file's name.
+    """
+    root, target = Path(folder), Path(into)
+    own = root / LEDGER_NAME
+    ledger = own if own.exists() else target / LEDGER_NAME
+    if lists:
+        check_names(lists)
+        given = {name: read_list(Path(path)) for name, path in lists.items()}
+        checked = check_entries(root, _entries(root, given), ledger=ledger, progress=progress)
+        plan = _plan_given(given, checked)
+    else:
+        shares = split or DEFAULT_SPLIT
+        check_shares(shares)
+        checked = check(root, ledger=ledger, progress=progress)
+        plan = _plan_drawn(checked, shares, seed)
+    paths = {name: target / f"{name}{FORMAT.suffix}" for name in plan.splits}
+    with progress("pack", sum(len(lines) for lines in plan.splits.values())) as advance, ExitStack() as files:
+        # All splits are on the disk before one takes its name: a new train and an old test might share pictures.
+        writers = {name: files.enter_context(FORMAT.writer(path, plan.labels)) for name, path in paths.items()}
+        for name, lines in plan.splits.items():
+            _write(root, lines, writers[name], advance)
+    return PackResult(tuple(_shard(name, path, plan) for name, path in paths.items()), checked.set_aside)
+
+
+def _plan_drawn(checked: CheckResult, shares: Mapping[str, float], seed: int) -> _Plan:
+    kept = checked.kept
+    labels = tuple(sorted({row.label for row in kept}))
+    if len(labels) < 2:
+        raise DatasetError(f"All usable pictures are of one class ({labels[0]}); add a folder for a second class.")
+    lines = [ListLine(place, (float(labels.index(row.label)),), row.file) for place, row in enumerate(kept)]
+    dealt = stratified_split([row.label for row in kept], shares, seed)
+    return _Plan({name: [lines[place] for place in places] for name, places in dealt.items()}, labels)
+
+
+def _entries(root: Path, given: Mapping[str, list[ListLine]]) -> list[Entry]:
+    entries: dict[str, Entry] = {}
+    for name, lines in given.items():
+        for line in lines:
+            if line.path in entries:
+                raise DatasetError(f"{line.path} is listed twice, the second time for {name}; list every picture once.")
+            if not (root / line.path).is_file():
+                raise DatasetError(
+                    f"The list for {name} names {line.path}, which is not in {root}; mend the list or the folder."
+                )
+            folder = line.path.partition("/")[0] if "/" in line.path else str(line.labels[0])
+            entries[line.path] = Entry(line.path, folder, root / line.path)
+    return [entries[key] for key in sorted(entries)]
+
+
+def _plan_given(given: Mapping[str, list[ListLine]], checked: CheckResult) -> _Plan:
+    kept = {row.file for row in checked.kept}
+    splits = {name: [line for line in lines if line.path in kept] for name, lines in given.items()}
+    empty = [name for name, lines in splits.items() if not lines]
+    if empty:
+        raise DatasetError(f"No picture of the list for {empty[0]} is usable; see `milliner check`.")
+    return _Plan(splits, _names([line for lines in splits.values() for line in lines]))
+
+
+def _names(lines: list[ListLine]) -> tuple[str, ...]:
+    """The class folders' names in the order of the lists' numbers; none where numbers and folders do not agree."""
+    names: dict[float, set[str]] = {}
+    for line in lines:
+        folder, found, _ = line.path.partition("/")
+        names.setdefault(line.labels[0], set()).add(folder if found else "")
+    numbered = sorted(names) == [float(number) for number in range(len(names))]
+    each = [next(iter(names[number])) for number in sorted(names) if len(names[number]) == 1]
+    agree = numbered and len(each) == len(names) == len(set(each)) and all(each)
+    return tuple(each) if agree else ()
+
+
+def _write(root: Path, lines: list[ListLine], writer: RecordWriter, advance: Advance) -> None:
+    for line, encoded in zip(lines, ordered_map(lambda line: read_bounded(root / line.path), lines), strict=True):
+        writer.add(Record(line.id, line.labels, encoded), line.path)
+        advance()
+    writer.sync()
+
+
+def _shard(split: str, path: Path, plan: _Plan) -> Shard:
+    lines = plan.splits[split]
+    numbers = [line.labels[0] for line in lines]
+    counts = Counter(plan.labels[int(number)] if plan.labels else f"{number:g}" for number in numbers)
+    return Shard(split, path, len(lines), dict(sorted(counts.items())))
+
+
+__all__: Final = ["PackResult", "Shard", "pack"]

@@ -1,0 +1,87 @@
+"""Remembers embeddings by picture content and recipe, so that training again embeds nothing."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from milliner.backbones.backbone import cache_folder
+from milliner.core.errors import MillinerError
+
+CACHE_NAME: Final = "embeddings.sqlite"
+PROJECT_FILE: Final = "milliner.toml"
+PROJECT_FOLDER: Final = ".milliner"
+
+_ROWS_A_COMMIT: Final = 32  # what a kill can lose: a second's work
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS embeddings (
+  sha256 TEXT NOT NULL, recipe TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (sha256, recipe)
+)
+"""
+
+
+def default_cache() -> Path:
+    """Inside the project that the current folder belongs to; outside of any, in the user's cache."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FOLDER / CACHE_NAME
+    return cache_folder() / CACHE_NAME
+
+
+class EmbeddingCache:
+    """An open cache for one recipe; safe from several threads and several processes. Use `EmbeddingCache.open`."""
+
+    def __init__(self, connection: sqlite3.Connection, recipe: str) -> None:
+        self._connection, self._recipe = connection, recipe
+        self._lock = Lock()
+        self._unsaved: dict[str, bytes] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, recipe: str) -> Iterator[Self]:
+        """Opens the file, making it where it is missing; raises MillinerError when that can't be done."""
+        connection: sqlite3.Connection | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_SCHEMA)
+            cache = cls(connection, recipe)
+            yield cache
+            cache._save()
+        except (sqlite3.Error, OSError) as error:
+            raise MillinerError(
+                f"The embedding cache {path} cannot be used ({error}); check its folder's rights and space, "
+                "or delete the file."
+            ) from error
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def get(self, sha256: str) -> NDArray[np.float32] | None:
+        """The embedding of a picture file with that content, [width]; None where it is not known."""
+        with self._lock:
+            query = "SELECT vector FROM embeddings WHERE sha256 = ? AND recipe = ?"
+            row = self._connection.execute(query, (sha256, self._recipe)).fetchone()
+        return None if row is None else np.frombuffer(row[0], np.float32)
+
+    def put(self, sha256: str, embedding: NDArray[np.float32]) -> None:
+        """Adds an embedding; it is on disk after at most 32 more, or at the end."""
+        with self._lock:
+            self._unsaved[sha256] = embedding.astype(np.float32).tobytes()
+            if len(self._unsaved) >= _ROWS_A_COMMIT:
+                self._save()
+
+    def _save(self) -> None:
+        rows = [(sha256, self._recipe, vector) for sha256, vector in self._unsaved.items()]
+        self._connection.execute("BEGIN")
+        self._connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+        self._connection.execute("COMMIT")
+        self._unsaved.clear()

@@ -1,0 +1,98 @@
+"""Writes a trained head and its backbone as one ``.onnx`` file, and proves that the file does what was trained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, checker, helper, load_model_from_string, numpy_helper
+
+from milliner.backbones.backbone import Backbone
+from milliner.classifier.metadata import METADATA_KEY, Metadata
+from milliner.classifier.model import Model
+from milliner.core.errors import ModelError
+from milliner.core.parallel import ordered_map
+from milliner.images.files import atomic_file
+from milliner.training.head import Head, log_softmax
+
+TOLERANCE: Final = 1e-4
+"""How far any output of the written file may be from what was trained."""
+
+
+def export(
+    path: Path,
+    backbone: Backbone,
+    head: Head,
+    metadata: Metadata,
+    pictures: Sequence[bytes],
+    embeddings: NDArray[np.float32],
+) -> float:
+    """Writes the model file under a temporary name, loads it back, compares, and only then gives it its name.
+
+    `pictures` are encoded samples and `embeddings` [n, width] what training saw of them. Returns the largest
+    difference over probabilities, logits and embeddings. Raises ModelError when it exceeds `TOLERANCE`.
+    """
+    content = assemble(backbone, head, metadata).SerializeToString(deterministic=True)
+    with atomic_file(path) as file:
+        file.write(content)
+        file.seek(0)
+        written = Model(path, file.read())
+        difference = _largest_difference(written, head, pictures, embeddings)
+        if not difference <= TOLERANCE:
+            raise ModelError(
+                f"{path} was not written: its outputs differ by {difference:.1e} from what was trained "
+                f"(allowed: {TOLERANCE:g}); please report this."
+            )
+    return difference
+
+
+def assemble(backbone: Backbone, head: Head, metadata: Metadata) -> ModelProto:
+    """The backbone's graph with the head on it.
+
+    `logits` and `probabilities` [N, classes] come from the embedding; `heatmap` [N, classes, h, w] is the same head
+    applied to every cell of the features (class activation map, Zhou et al. 2016, arXiv:1512.04150).
+    """
+    model = load_model_from_string(backbone.onnx_file().read_bytes())
+    graph, classes = model.graph, len(metadata.labels)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.ascontiguousarray(head.weight.T), "head.weight"),
+            numpy_helper.from_array(head.bias, "head.bias"),
+            numpy_helper.from_array(np.ascontiguousarray(head.weight[:, :, None, None]), "head.kernel"),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Gemm", ["embedding", "head.weight", "head.bias"], ["logits"], name="logits"),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1),
+            helper.make_node("Conv", ["features", "head.kernel", "head.bias"], ["heatmap"], name="heatmap"),
+        ]
+    )
+    kept = [value for value in graph.output if value.name != "features"]
+    shapes: dict[str, list[str | int]] = {
+        "probabilities": ["N", classes],
+        "logits": ["N", classes],
+        "heatmap": ["N", classes, "h", "w"],
+    }
+    del graph.output[:]
+    graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in shapes.items())
+    graph.output.extend(kept)
+    graph.name = "milliner"
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    checker.check_model(model, full_check=True)
+    return model
+
+
+def _largest_difference(
+    written: Model, head: Head, pictures: Sequence[bytes], embeddings: NDArray[np.float32]
+) -> float:
+    logits = head.logits(embeddings)
+    trained = {"embedding": embeddings, "logits": logits, "probabilities": np.exp(log_softmax(logits))}
+    found = list(ordered_map(lambda picture: written.look(picture, list(trained)), pictures))
+    differences = [
+        np.abs(outputs[name] - values[row]).max()
+        for row, outputs in enumerate(found)
+        for name, values in trained.items()
+    ]
+    return float(np.max(differences))  # a NaN anywhere comes out as NaN, which no tolerance admits

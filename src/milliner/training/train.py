@@ -1,0 +1,190 @@
+"""The training pipeline, top to bottom: open, embed, choose, fit, write, compare."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+
+from milliner import __version__
+from milliner.backbones.backbone import DEFAULT, backbone
+from milliner.backbones.imagenet import class_index
+from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
+from milliner.core.errors import DatasetError, SettingsError
+from milliner.core.progress import Progress, silent
+from milliner.core.sample import Dataset
+from milliner.images.resize import ResizePolicy
+from milliner.shards.dataset import open_dataset
+from milliner.training.cache import default_cache
+from milliner.training.choose import Choice, choose_strength
+from milliner.training.embed import Embedded, embed
+from milliner.training.export import export
+from milliner.training.head import fit_head
+
+DEFAULT_SIZE: Final = 384
+"""Pixels a side; chosen on the training lists alone, see benchmarks/RESULTS.md."""
+
+_COMPARED: Final = 8  # real samples that the written file is compared over
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training made and how it went."""
+
+    model: Path
+    labels: tuple[str, ...]
+    samples: int
+    set_aside: Mapping[str, str]
+    seconds: Mapping[str, float]
+    """`embed`, `fit` (cross-validation and the final head) and `total`."""
+    choice: Choice
+    hits: int
+    misses: int
+    difference: float
+    """Largest difference between the written file's outputs and what was trained, over real samples."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The `train --json` shape."""
+        return {
+            "model": str(self.model),
+            "labels": list(self.labels),
+            "samples": self.samples,
+            "seconds": dict(self.seconds),
+            "cross_validated": self.choice.metrics(),
+            "cache": {"hits": self.hits, "misses": self.misses},
+            "strength": self.choice.strength,
+            "difference": self.difference,
+            "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
+        }
+
+
+def train(
+    dataset: str | Path | Dataset,
+    *,
+    into: str | Path,
+    init: Mapping[str, str] | None = None,
+    abstain_below: float = 0.0,
+    size: int = DEFAULT_SIZE,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    progress: Progress = silent,
+) -> TrainResult:
+    """Fits a new head to the default backbone and writes one ``.onnx`` file.
+
+    Only the given dataset is looked at: give the training split. The same dataset, options and version give the
+    same bytes.
+
+    Args:
+        dataset: a folder of class folders, a ``.rec`` file, or an open dataset.
+        into: the model file, ending in ``.onnx``.
+        init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``; evaluations then
+            compare with what the network could do before training.
+        abstain_below: the model abstains where its best probability is lower, 0 to below 1.
+        size: pixels a side of the square that the network sees, a multiple of 32.
+        seed: decides the folds of the cross-validation.
+        cache: the embedding cache; the project's, or the user's outside of any project, when left out.
+        progress: told of every picture and fit.
+
+    Raises:
+        DatasetError: there are fewer than two classes, or a class has fewer than two usable pictures.
+        ModelError: the written file does not do what was trained.
+        SettingsError: an option does not hold together.
+    """
+    start = perf_counter()
+    path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
+    point = _operating_point(abstain_below)
+    samples = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+    named = _check_init(init or {}, samples)
+    embedded = embed(samples, net, policy, Path(cache) if cache else default_cache(), progress)
+    embedding_ended = perf_counter()
+    _check_classes(samples, embedded)
+    choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
+    head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
+    fitting_ended = perf_counter()
+    metadata = Metadata(
+        labels=samples.labels,
+        resize=policy,
+        backbone=BackboneIdentity(net.name, net.sha256),
+        operating_point=point,
+        init=named,
+        dataset=_describe(samples, embedded),
+        metrics={"cross_validated": choice.metrics()},
+        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength},
+    )
+    compared = _spread(embedded)
+    pictures = [samples[place].encoded for place in embedded.places[compared]]
+    difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared])
+    seconds = {
+        "embed": embedding_ended - start,
+        "fit": fitting_ended - embedding_ended,
+        "total": perf_counter() - start,
+    }
+    return TrainResult(
+        model=path,
+        labels=samples.labels,
+        samples=len(embedded.targets),
+        set_aside=embedded.set_aside,
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        choice=choice,
+        hits=embedded.hits,
+        misses=embedded.misses,
+        difference=difference,
+    )
+
+
+def _model_path(into: str | Path) -> Path:
+    path = Path(into)
+    if path.suffix != ".onnx":
+        raise SettingsError(f"The model file must end in .onnx, not be {str(into)!r}; try {path.name or 'model'}.onnx.")
+    return path
+
+
+def _policy(size: int) -> ResizePolicy:
+    if size % 32 or not 32 <= size <= 1024:
+        raise SettingsError(f"The size must be a multiple of 32 from 32 to 1024, not {size}; try {DEFAULT_SIZE}.")
+    return ResizePolicy(size)
+
+
+def _operating_point(abstain_below: float) -> OperatingPoint:
+    try:
+        return OperatingPoint(abstain_below)
+    except ValueError as error:
+        raise SettingsError(f"{error}; 0.6 abstains where the best probability is under 60 %.") from error
+
+
+def _check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:
+    for label, name in init.items():
+        if label not in samples.labels:
+            raise SettingsError(f"init names the class {label!r}, but the classes are {', '.join(samples.labels)}.")
+        class_index(name)
+    return dict(init)
+
+
+def _check_classes(samples: Dataset, embedded: Embedded) -> None:
+    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
+    if len(counts) < 2:
+        raise DatasetError(f"{samples.name} has one class, {samples.labels[0]}; add pictures of a second class.")
+    for label, count in zip(samples.labels, counts, strict=True):
+        if count < 2:
+            raise DatasetError(
+                f"Class {label!r} in {samples.name} has {count} usable picture(s); add more, two are the least."
+            )
+
+
+def _describe(samples: Dataset, embedded: Embedded) -> dict[str, Any]:
+    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
+    return {
+        "name": Path(samples.name).name,
+        "fingerprint": embedded.fingerprint,
+        "samples": len(embedded.targets),
+        "per_class": {label: int(count) for label, count in zip(samples.labels, counts, strict=True)},
+    }
+
+
+def _spread(embedded: Embedded) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows to compare over: evenly spread over the samples in the order of their classes."""
+    by_class = np.argsort(embedded.targets, kind="stable")
+    chosen = np.linspace(0, len(by_class) - 1, min(_COMPARED, len(by_class))).round().astype(np.int64)
+    return by_class[chosen]

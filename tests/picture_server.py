@@ -1,0 +1,163 @@
+"""A web server on this machine that answers as well or as badly as a test wants."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class PictureServer:
+    """Serves `answers`: a path's answers are given one after the other, the last again and again."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Answer]] = {}
+        self.requests: Counter[str] = Counter()
+        self.user_agents: set[str] = set()
+        self.most_at_once = 0
+        self.released = threading.Event()
+        """Set it to let the answers of `held` go."""
+        self._at_once = 0
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def serve(self, path: str, *answers: Answer) -> str:
+        """Sets a path's answers and returns its address."""
+        self.answers[path] = list(answers)
+        return self.url + path
+
+    def wait_for_requests(self, count: int, seconds: float = 20) -> None:
+        """Returns once so many requests have come; raises TimeoutError if they do not."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: self.requests.total() >= count, seconds):
+                raise TimeoutError(f"{self.requests.total()} requests of {count} came")
+
+    def held(self, content: bytes) -> Answer:
+        """A picture that comes once `released` is set."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            self.released.wait(20)
+            picture(content)(handler)
+
+        return answer
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                outer._answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        path = handler.path
+        with self._lock:
+            self.requests[path] += 1
+            self.user_agents.add(handler.headers["User-Agent"])
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._arrived.notify_all()
+            answers = self.answers.get(path, [status(404)])
+            answer = answers[min(self.requests[path], len(answers)) - 1]
+        try:
+            answer(handler)
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up in the middle are what many tests are about."""
+
+
+def picture(content: bytes, **headers: str) -> Answer:
+    """The content, as it should be."""
+    return status(200, content, **headers)
+
+
+def status(code: int, content: bytes = b"", **headers: str) -> Answer:
+    """Any status; header names are written with _ for -."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def redirect(location: str) -> Answer:
+    """A redirect with a body that never ends, for whoever reads it."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        _head(handler, 302, Location=location)
+        _pour(handler)
+
+    return answer
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    """A body that never ends."""
+    _head(handler, 200)
+    _pour(handler)
+
+
+def cut_short(content: bytes) -> Answer:
+    """Half of what was announced."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        _head(handler, 200, Content_Length=str(len(content)))
+        handler.wfile.write(content[: len(content) // 2])
+
+    return answer
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    """No answer at all."""
+    handler.close_connection = True
+
+
+def _head(handler: BaseHTTPRequestHandler, code: int, **headers: str) -> None:
+    handler.close_connection = True
+    handler.send_response(code)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+
+
+def _pour(handler: BaseHTTPRequestHandler) -> None:
+    while True:
+        handler.wfile.write(bytes(2**16))
