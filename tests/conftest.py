@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from milliner import train
+
 _BESIDE = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -35,18 +37,32 @@ def noise_jpeg(seed: int, side: int = 64, tint: tuple[int, int, int] = (0, 0, 0)
     return buffer.getvalue()
 
 
+def fill_class_folders(folder: Path, **counts: int) -> Path:
+    """Makes so many different pictures of each class, whose tints differ by the place of the class."""
+    for number, (label, count) in enumerate(counts.items()):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        tint = (90 * (number % 3 == 0), 90 * (number % 3 == 1), 90 * (number % 3 == 2))
+        for index in range(count):
+            (folder / label / f"{index:03}.jpg").write_bytes(noise_jpeg(1000 * number + index, tint=tint))
+    return folder
+
+
 @pytest.fixture
 def class_folders(tmp_path: Path) -> Callable[..., Path]:
     """Makes a labelled folder: `class_folders(red=6, blue=4)` has that many different pictures of each class."""
 
     def make(root: Path | None = None, /, **counts: int) -> Path:
-        folder = root or tmp_path / "pictures"
-        for number, (label, count) in enumerate(counts.items()):
-            (folder / label).mkdir(parents=True, exist_ok=True)
-            tint = tuple(90 if channel == number % 3 else 0 for channel in range(3))
-            for index in range(count):
-                path = folder / label / f"{index:03}.jpg"
-                path.write_bytes(noise_jpeg(1000 * number + index, tint=tint))  # type: ignore[arg-type]
-        return folder
+        return fill_class_folders(root or tmp_path / "pictures", **counts)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the classes `blue` and `red`, trained on noise pictures at 64 pixels."""
+    folder = tmp_path_factory.mktemp("small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLINER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        pictures = fill_class_folders(folder / "pictures", red=12, blue=10)
+        train(pictures, into=folder / "small.onnx", size=64, cache=folder / "cache.sqlite")
+    return folder / "small.onnx"

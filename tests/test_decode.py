@@ -161,10 +161,10 @@ def test_sixteen_bit_grey_is_scaled_to_eight(kind: str, mode: str) -> None:
     assert (decoded == decoded[..., :1]).all()
 
 
-@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0, 9e6])
-def test_thirty_two_bit_grey_is_scaled_by_the_range_that_it_uses(top: float) -> None:
+@pytest.mark.parametrize(("top", "white"), [(0.7, 1), (200.0, 255), (50_000.0, 65535), (9e6, 9e6)])
+def test_thirty_two_bit_grey_is_scaled_by_the_range_that_it_uses(top: float, white: float) -> None:
     values = np.linspace(0, top, 48 * 32, dtype=np.float32).reshape(32, 48)
-    expected = np.linspace(0, 255, 48 * 32).reshape(32, 48)
+    expected = values / white * 255
     assert np.abs(pixels(decode(encode(Image.fromarray(values), "TIFF")))[..., 0] - expected).max() <= 1
     if top > 1:
         whole = Image.fromarray(values.astype(np.int32))
@@ -232,6 +232,12 @@ def test_what_is_no_picture_is_named(encoded: bytes, reason: str, hint: str) -> 
     found, sentence = reason_of(encoded)
     assert found == reason
     assert hint in sentence
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow was built without AVIF")
+def test_a_damaged_avif_is_undecodable() -> None:
+    whole = encode(Image.fromarray(scene()), "AVIF")
+    assert reason_of(whole[:-50] + bytes(50))[0] == "undecodable"  # Pillow raises RuntimeError
 
 
 def test_a_file_of_too_many_bytes_is_refused() -> None:

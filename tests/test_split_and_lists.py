@@ -59,7 +59,8 @@ def test_each_seed_deals_its_own_way_and_mixes_the_classes() -> None:
 
 
 def test_a_seed_deals_tomorrow_as_it_did_today() -> None:
-    assert stratified_split(["a", "b"] * 5 + ["b"] * 2, {"train": 0.7, "test": 0.3}, 0) == PINNED
+    dealt = stratified_split(["a", "b"] * 5 + ["b"] * 2, {"train": 0.7, "test": 0.3}, 0)
+    assert dealt == {"train": [6, 1, 0, 3, 4, 9, 5, 11, 8], "test": [2, 10, 7]}
 
 
 def test_a_class_that_has_just_enough_gives_one_to_each_split() -> None:
@@ -80,7 +81,7 @@ def test_a_class_that_has_just_enough_gives_one_to_each_split() -> None:
     ],
 )
 def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
-    with pytest.raises(SettingsError, match="shares above 0 that sum to 1, such as train=0.7,test=0.3"):
+    with pytest.raises(SettingsError, match="shares above 0 that sum to 1, such as"):
         check_shares(shares)
     with pytest.raises(SettingsError, match="sum to 1"):
         stratified_split(["a", "b"] * 9, shares, 0)

@@ -58,7 +58,7 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
-def _describe_tensor(storage: _Storage, offset: Any, shape: Any, strides: Any, *_: object) -> _Tensor:
+def _describe_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> _Tensor:
     if not isinstance(storage, _Storage) or not all(isinstance(number, int) for number in (offset, *shape, *strides)):
         raise ModelError("it describes a tensor by something other than whole numbers")
     return _Tensor(storage, offset, tuple(shape), tuple(strides))

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from milliner import __version__
+from milliner.cli.text import printable
 from milliner.core.errors import MillinerError
 
 COMMANDS: Final = {
@@ -93,7 +94,7 @@ def call(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {_explain(error)}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(_explain(error))}", err=True)
         return _FAILED
     return _DONE
 

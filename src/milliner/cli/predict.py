@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from milliner.classifier.model import Model, load
 from milliner.cli.terminal import common_options, console, print_json, progress
+from milliner.cli.text import printable
 from milliner.cli.verdicts import print_predictions
 from milliner.core.errors import MillinerError, UnreadableImageError
 from milliner.core.parallel import ordered_map
@@ -47,7 +48,7 @@ def predict(model: Path, pictures: tuple[str, ...], heatmap: Path | None, as_jso
         for source, verdict in _predict_all(loaded, sources, heatmap):
             if isinstance(verdict, UnreadableImageError):
                 unreadable += 1
-                click.echo(f"{source}: {verdict}", err=True)
+                click.echo(printable(f"{source}: {verdict}"), err=True)
             else:
                 found.append(verdict)
             advance()

@@ -22,6 +22,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from milliner.cli.text import printable
 from milliner.core.progress import Advance
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -53,12 +54,12 @@ def console() -> Console:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], numbers: Sequence[int] = ()) -> None:
-    """An aligned table without lines; `numbers` are the columns that are flush right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    """An aligned table without lines; `numbers` are the columns that are flush right; no header without names."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns))
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     console().print(table)
 
 
@@ -112,6 +113,6 @@ def _lines(task: str, total: int | None) -> Iterator[Advance]:
 
 
 def _line(task: str, done: int, total: int | None, rate: float) -> str:
-    if total is None:
+    if total is None or not done:
         return f"{task} {done}, {rate:.0f}/s"
     return f"{task} {done}/{total}, {rate:.0f}/s, {(total - done) / rate:.0f} s left"

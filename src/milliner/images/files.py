@@ -55,11 +55,17 @@ def _open_alone(part: Path, path: Path) -> IO[bytes]:
             except BlockingIOError as error:
                 file.close()
                 raise MillinerError(f"{path} is being written by another process; wait for it to end.") from error
-        # Between the opening and the lock another writer may have renamed this very file into place.
-        if part.exists() and part.stat().st_ino == os.fstat(file.fileno()).st_ino:
+        if _is_at(part, file):
             file.truncate(0)
             return file
-        file.close()
+        file.close()  # between the opening and the lock another writer has renamed this very file into place
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -90,16 +90,16 @@ def load_settings(path: Path) -> Settings:
         place = tuple(str(part) for part in first["loc"])
         line = line_of(text, place)
         where = f"{path}, line {line}" if line else str(path)
-        raise SettingsError(f"{where}: {_explain(first['type'], place, first['msg'])}.") from error
+        raise SettingsError(f"{where}: {_explain(first['type'], place, first['msg'])}") from error
 
 
 def _explain(kind: str, place: tuple[str, ...], message: str) -> str:
     *table, key = place or ("",)
     if kind != "extra_forbidden":
         wrong = message.removeprefix("Value error, ")
-        return f"{'.'.join(place)}: {wrong[:1].lower()}{wrong[1:]}" if place else wrong
+        return f"{'.'.join(place)}: {wrong[:1].lower()}{wrong[1:]}." if place else f"{wrong}."
     near = difflib.get_close_matches(key, _keys_of(table), n=1)
-    known = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_keys_of(table))}"
+    known = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_keys_of(table))}."
     return f"there is no setting {key!r}{' in [' + '.'.join(table) + ']' if table else ''}; {known}"
 
 
@@ -108,19 +108,19 @@ def _keys_of(table: list[str]) -> list[str]:
     return list(tables.get(table[0] if table else "", Settings).model_fields)
 
 
-_HEADER: Final = re.compile(r"^\s*\[{1,2}([^\[\]]+)\]{1,2}\s*(?:#.*)?$")
-_KEY: Final = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART: Final = r"""(?:[\w-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_KEY: Final = re.compile(rf"^\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
 
 
 def line_of(text: str, place: tuple[str, ...]) -> int | None:
     """The line (from 1) where a TOML text sets the key at `place`, or the table nearest to it; None for no place."""
     table: tuple[str, ...] = ()
     best, best_depth = None, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            table = found = _path(header[1])
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.lstrip().startswith("["):
+            table = found = _path(line)
         elif key := _KEY.match(line):
-            found = table + _path(key[1])
+            found = table + _path(f"{key[1]} = 0")
         else:
             continue
         depth = _common(found, place)
@@ -129,14 +129,14 @@ def line_of(text: str, place: tuple[str, ...]) -> int | None:
     return best
 
 
-def _path(dotted: str) -> tuple[str, ...]:
-    """The parts of a dotted key; the TOML parser itself takes quotes and escapes apart."""
+def _path(line: str) -> tuple[str, ...]:
+    """The parts of a line's table header or dotted key; the TOML parser itself takes quotes and escapes apart."""
     try:
-        value: Any = tomllib.loads(f"{dotted} = 0")
-    except tomllib.TOMLDecodeError:
+        value: Any = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:  # a line inside a longer value
         return ()
     parts = []
-    while isinstance(value, dict):
+    while isinstance(value, dict) and value:
         ((name, value),) = value.items()
         parts.append(name)
     return tuple(parts)

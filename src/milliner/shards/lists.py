@@ -44,7 +44,7 @@ def read_list(path: Path) -> list[ListLine]:
 
 
 def _parse(path: Path, number: int, line: str) -> ListLine:
-    columns = line.rstrip("\r").split("\t")
+    columns = line.split("\t")
     if len(columns) < 3:
         raise DatasetError(f"{path}, line {number}: expected id, label and path with tabs between them.")
     try:

@@ -13,7 +13,7 @@ DEFAULT_SPLIT: Final = {"train": 0.7, "test": 0.3}
 
 def check_shares(shares: Mapping[str, float]) -> None:
     """Raises SettingsError unless every share is above 0 and they sum to 1."""
-    if not all(share > 0 for share in shares.values()) or not abs(sum(shares.values()) - 1) <= 1e-6:
+    if not all(share > 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
         raise SettingsError(
             f"The split {dict(shares)} must have shares above 0 that sum to 1, such as train=0.7,test=0.3."
         )

@@ -59,6 +59,8 @@ def download(
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         finally:
+            for future in pending:
+                future.cancel()
             asyncio.run_coroutine_threadsafe(session.close(), loop).result()
 
 
@@ -79,11 +81,9 @@ class _Session:
         )
 
     async def close(self) -> None:
-        """Ends what is still under way."""
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        """Waits for what was cancelled, then ends the connections."""
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
         await self._client.aclose()
 
     async def get(self, picture: Wanted) -> Delivery:

@@ -1,0 +1,68 @@
+"""Runs every bench and writes RESULTS.md: `python -m benchmarks`, or `python -m benchmarks helmets startup`."""
+
+import importlib
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.figures import DATA, Figure
+from milliner.core.parallel import available_cores
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+BENCHES = {
+    "helmets": "Accuracy on the original's own split",
+    "throughput": "Embedding speed",
+    "retraining": "Training again, and memory",
+    "startup": "Start-up",
+    "installed": "Install size",
+    "choices": "How resolution and pooling were chosen",
+}
+
+
+def main(wanted: list[str]) -> int:
+    """Prints each figure as it comes; a full run rewrites RESULTS.md. Exit code 1 where a figure falls short."""
+    if not DATA.is_dir():
+        print(f"The benches need the real data; set MILLINER_TEST_DATA (looked at {DATA}).")
+        return 1
+    sections, short = [], 0
+    for name in wanted or BENCHES:
+        print(f"{name} ...", flush=True)
+        figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").measure()
+        section = "\n".join(
+            [
+                f"## {BENCHES[name]}",
+                "",
+                "| | measured | asked | met |",
+                "|---|---|---|---|",
+                *(f.row() for f in figures),
+            ]
+        )
+        short += sum(figure.met is False for figure in figures)
+        print(section, flush=True)
+        sections.append(section)
+    if not wanted:
+        RESULTS.write_text("\n\n".join([_head(), *sections]) + "\n", encoding="utf-8")
+        print(f"Wrote {RESULTS}")
+    return int(short > 0)
+
+
+def _head() -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "numpy", "pillow"))
+    return (
+        "# Results\n\n`make bench` prints these figures again and rewrites this page.\n\n"
+        f"Machine: {_processor()}, {available_cores()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {packages}."
+    )
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""The model file at run time: predictions, and files that must not be believed."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from conftest import noise_jpeg
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import milliner
+from milliner.backbones.backbone import available
+from milliner.classifier.metadata import Metadata
+from milliner.classifier.model import Model, Picture, load
+from milliner.core.errors import ModelError, UnreadableImageError
+
+RED = noise_jpeg(901, tint=(90, 0, 0))
+BLUE = noise_jpeg(902, tint=(0, 90, 0))
+
+
+@pytest.fixture(scope="module")
+def model(small_model: Path) -> Model:
+    return load(small_model)
+
+
+def with_metadata(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a model whose metadata has been changed."""
+    proto = onnx.load(source)
+    document = json.loads(proto.metadata_props[0].value)
+    change(document)
+    onnx.helper.set_model_props(proto, {"milliner": json.dumps(document)})
+    onnx.save(proto, target)
+    return target
+
+
+def test_pictures_are_recognised_from_every_kind_of_input(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "red.jpg"
+    path.write_bytes(RED)
+    image = Image.open(io.BytesIO(RED))
+    inputs: list[Picture] = [str(path), path, RED, image, np.asarray(image)]
+    found = model.predict(inputs)
+    assert [prediction.label for prediction in found] == ["red"] * 5
+    for prediction in found:
+        assert prediction.probabilities == pytest.approx(found[0].probabilities, abs=1e-5)
+    assert model.predict(BLUE).label == "blue"
+
+
+def test_a_prediction_carries_heatmap_and_embedding(model: Model) -> None:
+    found = model.predict(RED)
+    assert found.heatmap is not None
+    assert found.embedding is not None
+    assert found.heatmap.shape == (2, 2, 2)
+    assert found.embedding.shape == (1280,)
+    assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert 0 <= found.margin <= found.probability <= 1
+
+
+def test_the_heatmap_is_the_head_applied_to_each_cell(small_model: Path) -> None:
+    proto = onnx.load(small_model)
+    weights = {entry.name: onnx.numpy_helper.to_array(entry) for entry in proto.graph.initializer}
+    images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    backbone = onnxruntime.InferenceSession(available()["efficientnet_lite0"].onnx_file())
+    (features,) = backbone.run(["features"], {"image": images})
+    (heatmap,) = onnxruntime.InferenceSession(small_model).run(["heatmap"], {"image": images})
+    expected = np.einsum("nwyx,wc->ncyx", features, weights["head.weight"]) + weights["head.bias"][:, None, None]
+    np.testing.assert_allclose(heatmap, expected, atol=1e-3)
+
+
+def test_a_turned_picture_is_turned_upright_as_in_training(model: Model) -> None:
+    image = Image.open(io.BytesIO(noise_jpeg(903)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", exif=exif)
+    upright = image.transpose(Image.Transpose.ROTATE_270)
+    assert model.predict(buffer.getvalue()).probabilities == pytest.approx(
+        model.predict(upright).probabilities, abs=1e-5
+    )
+
+
+def test_the_model_abstains_below_its_operating_point(small_model: Path, tmp_path: Path) -> None:
+    path = with_metadata(
+        small_model, tmp_path / "m.onnx", lambda document: document["operating_point"].update(abstain_below=0.9999999)
+    )
+    doubtful = load(path).predict(RED)
+    assert doubtful.abstained
+    assert doubtful.label == "red"
+    assert not load(small_model).predict(RED).abstained
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", RED[:200]])
+def test_an_unreadable_picture_is_named_as_such(model: Model, content: bytes) -> None:
+    with pytest.raises(UnreadableImageError):
+        model.predict(content)
+
+
+def test_a_missing_file_is_one_sentence(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"nowhere\.jpg cannot be read"):
+        model.predict(tmp_path / "nowhere.jpg")
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_arrays_must_be_rgb_bytes(model: Model, array: Any) -> None:
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        model.predict(array)
+
+
+def test_an_onnx_file_of_others_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not one of Milliner's"):
+        load(available()["efficientnet_lite0"].onnx_file())
+
+
+def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
+    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=2))
+    with pytest.raises(ModelError, match=r"newer Milliner .*; upgrade"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.pop("schema"),
+        lambda document: document.update(labels=["a"]),
+        lambda document: document.update(labels=["a", "a"]),
+        lambda document: document.update(labels=["a", 3]),
+        lambda document: document.update(labels=["a", "b", "c"]),
+        lambda document: document.update(resize={"mode": "crop", "size": 64, "filter": "bilinear"}),
+        lambda document: document.update(resize={"mode": "squeeze", "size": 10**9, "filter": "bilinear"}),
+        lambda document: document.update(operating_point={"abstain_below": 7}),
+        lambda document: document.update(operating_point=None),
+        lambda document: document.update(init={"a": 1}),
+        lambda document: document.update(backbone="lite"),
+    ],
+)
+def test_metadata_that_does_not_hold_together_is_refused(
+    small_model: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    path = with_metadata(small_model, tmp_path / "m.onnx", change)
+    with pytest.raises(ModelError, match="not a usable model"):
+        load(path)
+
+
+def test_a_missing_model_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(tmp_path)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.floats(0, 0.999))
+def test_a_file_cut_short_is_refused(small_model: Path, tmp_path: Path, cut: float) -> None:
+    content = small_model.read_bytes()
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(content[: int(len(content) * cut)])
+    with pytest.raises(ModelError, match=r"cannot be loaded|not one of"):
+        load(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.one_of(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
+def test_no_metadata_breaks_the_reader(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        Metadata.from_json(text)
+
+
+def test_metadata_survives_its_round_trip(model: Model) -> None:
+    assert Metadata.from_json(model.metadata.to_json()) == model.metadata
+
+
+def test_what_the_package_offers_is_listed() -> None:
+    assert {"fetch", "check", "pack", "train", "evaluate", "load", "new", "run"} <= set(dir(milliner))
+    with pytest.raises(AttributeError, match="no attribute 'fly'"):
+        _ = milliner.fly

@@ -1,0 +1,127 @@
+"""milliner.toml: what is accepted, and errors that name the line and the remedy."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from milliner.core.errors import SettingsError
+from milliner.project.create import new
+from milliner.project.settings import Settings, line_of, load_settings
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "milliner.toml").touch()
+    assert load_settings(tmp_path / "milliner.toml") == Settings()
+
+
+def test_everything_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "milliner.toml"
+    path.write_text(
+        """
+        name = "hats"
+        seed = 4
+        limit = 100
+        sources = ["folder:photos"]
+        endpoint = "http://127.0.0.1:8000"
+        [classes.helmet]
+        sources = ["urls:helmets.txt"]
+        init = "crash helmet"
+        [classes."no helmet"]
+        [split]
+        train = 0.6
+        test = 0.4
+        [train]
+        size = 320
+        abstain_below = 0.8
+        """
+    )
+    settings = load_settings(path)
+    assert settings.init == {"helmet": "crash helmet"}
+    assert set(settings.classes) == {"helmet", "no helmet"}
+    assert settings.split == {"train": 0.6, "test": 0.4}
+    assert (settings.train.size, settings.train.abstain_below) == (320, 0.8)
+
+
+WRONG = [
+    ('nam = "x"', 1, "no setting 'nam'; did you mean 'name'"),
+    ('name = "x"\n\n[train]\nsiz = 3', 4, "no setting 'siz' in [train]; did you mean 'size'"),
+    ("[train]\nzzz = 3", 2, "the keys are size, abstain_below"),
+    ('[classes.a]\n[classes."b c"] # said\ninti = "x"', 3, "no setting 'inti' in [classes.b c]; did you mean 'init'"),
+    ("seed = 1\ntrain.size = 'big'", 2, "train.size: input should be a valid integer"),
+    ('# a comment\nname = "../up"', 2, "name: string should match"),
+    ("[train]\nabstain_below = 1.0", 2, "abstain_below: input should be less than 1"),
+    ("[split]\ntrain = 1.0", None, "[split] needs both train and test"),
+    ("sources = 'folder:x'", 1, "sources: input should be a valid"),
+    ("limit = 0", 1, "limit: input should be greater than 0"),
+    ("[trane]\nsize = 3", 1, "no setting 'trane'; did you mean 'train'"),
+    ("seed = ", None, "not valid TOML: Invalid value (at end of document)"),
+    ("seed = 1\nseed 2", None, "line 2"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "said"), WRONG)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int | None, said: str) -> None:
+    path = tmp_path / "milliner.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        load_settings(path)
+    assert said in str(raised.value)
+    if line:
+        assert f"milliner.toml, line {line}: " in str(raised.value)
+
+
+def test_a_missing_and_a_foreign_file_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="milliner new"):
+        load_settings(tmp_path / "milliner.toml")
+    (tmp_path / "milliner.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load_settings(tmp_path / "milliner.toml")
+
+
+KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8)
+
+
+@given(tables=st.lists(KEYS, min_size=1, max_size=5, unique=True), data=st.data())
+def test_any_key_is_found_on_its_line(tables: list[str], data: st.DataObject) -> None:
+    lines, places = [], {}
+    for table in tables:
+        lines.append(f"[{quoted(table)}]")
+        key = data.draw(KEYS)
+        lines.append(f"{quoted(key)} = 1  # [not.a.table]")
+        places[table, key] = len(lines)
+    tomllib.loads("\n".join(lines))
+    for place, line in places.items():
+        assert line_of("\n".join(lines), place) == line
+
+
+def quoted(key: str) -> str:
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def test_a_new_project_is_valid_and_begins_with_drawn_scenes(tmp_path: Path) -> None:
+    folder = new(str(tmp_path / "hats"))
+    settings = load_settings(folder / "milliner.toml")
+    assert (settings.name, settings.sources) == ("hats", ("scenes:200",))
+    assert settings.init == {"helmet": "crash helmet"}
+    assert (folder / "pictures").is_dir()
+
+
+@given(source=st.text(st.characters(codec="utf-8"), max_size=30), label=KEYS)
+def test_any_source_and_label_survive_being_written(
+    tmp_path_factory: pytest.TempPathFactory, source: str, label: str
+) -> None:
+    folder = new(str(tmp_path_factory.mktemp("p") / "hats"), [source], init={label: source}, endpoint=source or None)
+    settings = load_settings(folder / "milliner.toml")
+    assert (settings.sources, settings.init) == ((source,), {label: source})
+    assert settings.endpoint == (source or None)
+
+
+def test_a_project_is_never_overwritten(tmp_path: Path) -> None:
+    folder = new(str(tmp_path / "hats"))
+    (folder / "milliner.toml").write_text("seed = 9\n")
+    with pytest.raises(SettingsError, match="exists already"):
+        new(str(folder))
+    assert load_settings(folder / "milliner.toml").seed == 9
