@@ -96,7 +96,7 @@ class FolderDataset:
         path = self._root / LEDGER_NAME
         if not path.exists():
             return set()
-        with Ledger.open(path) as ledger:
+        with Ledger.read(path) as ledger:
             return {file for file, row in ledger.pictures().items() if row.status == "set aside"}
 
     @property

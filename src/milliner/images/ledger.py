@@ -4,6 +4,7 @@ A SQLite file with two tables. `fetched` has a row for each address that was ask
 each file that was checked. Rows are committed one by one, so a killed run loses none of them.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -79,7 +80,20 @@ class Ledger:
                 connection.execute("PRAGMA journal_mode=WAL")  # a commit then costs no wait for the disk
                 connection.execute("PRAGMA synchronous=NORMAL")
                 _check_version(connection, path)
-                connection.executescript(_SCHEMA)
+                connection.executescript(f"{_SCHEMA}; PRAGMA user_version = {_SCHEMA_VERSION}")
+                yield cls(connection)
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+
+    @classmethod
+    @contextmanager
+    def read(cls, path: Path) -> Iterator[Self]:
+        """Opens a ledger that is there to read from, also where nothing may be written; raises DatasetError."""
+        # Write-ahead logging makes files beside the ledger even for readers, unless it is told that nobody writes.
+        mode = "mode=ro" if os.access(path.parent, os.W_OK) else "immutable=1"
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=30)) as connection:
+                _check_version(connection, path)
                 yield cls(connection)
         except sqlite3.Error as error:
             raise _unusable(path, error) from error
@@ -138,5 +152,3 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > _SCHEMA_VERSION:
         raise DatasetError(f"{path} was written by a newer Milliner (ledger {version}); upgrade milliner to use it.")
-    if version == 0:
-        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

@@ -1,5 +1,6 @@
 """Packs a labelled folder: check, split, and one record file for each split."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -67,7 +68,7 @@ def pack(
 
     The pictures' bytes pass through untouched; for the same list the files equal those of MXNet's
     ``im2rec --pass-through`` byte for byte. The folder is checked first; findings go into its ledger, or into
-    one beside the packed files where the folder has none.
+    one beside the packed files where the folder has none that can be written.
 
     Args:
         folder: the labelled folder.
@@ -82,8 +83,9 @@ def pack(
         SettingsError: the shares do not sum to 1, or a split's name cannot be a file's name.
     """
     root, target = Path(folder), Path(into)
+    _check_apart(root, target)
     own = root / LEDGER_NAME
-    ledger = own if own.exists() else target / LEDGER_NAME
+    ledger = own if os.access(own, os.W_OK) and os.access(root, os.W_OK) else target / LEDGER_NAME
     if lists:
         check_names(lists)
         given = {name: read_list(Path(path)) for name, path in lists.items()}
@@ -101,6 +103,15 @@ def pack(
         for name, lines in plan.splits.items():
             _write(root, lines, writers[name], advance)
     return PackResult(tuple(_shard(name, path, plan) for name, path in paths.items()), checked.set_aside)
+
+
+def _check_apart(root: Path, target: Path) -> None:
+    """Packed files inside a class folder, or in what would become one, would be taken for pictures."""
+    inside = target.resolve().is_relative_to(root.resolve()) and target.resolve().relative_to(root.resolve()).parts
+    if inside and not inside[0].startswith("."):
+        raise DatasetError(
+            f"{target} lies inside {root}, where it would be taken for a class; pack into another folder."
+        )
 
 
 def _plan_drawn(checked: CheckResult, shares: Mapping[str, float], seed: int) -> _Plan:

@@ -25,6 +25,7 @@ _MAGIC: Final = b"\x0a\x23\xd7\xce"
 _PART: Final = struct.Struct("<4sI")
 _HEADER: Final = struct.Struct("<IfQQ")
 _LENGTH_MASK: Final = (1 << 29) - 1
+_MAX_RESIDENT: Final = 16 * 2**20  # bytes of a file that are kept mapped after reading them, about
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 
@@ -135,6 +136,7 @@ class RecordFile:
             raise DatasetError(f"{path} cannot be read ({error.strerror}); check the path and its rights.") from error
         if not size:
             raise DatasetError(f"{path} is empty; pack it again.")
+        self._touched = 0
 
     def __len__(self) -> int:
         """Bytes."""
@@ -188,7 +190,18 @@ class RecordFile:
         end = start + length + -length % 4
         if magic != _MAGIC or word >> 29 > _LAST or end > len(self._bytes):
             raise self._damaged(place)
+        self._forget(end - place)
         return word >> 29, memoryview(self._bytes)[start : start + length], end
+
+    def _forget(self, count: int) -> None:
+        """Gives pages back now and then, so that reading a large file does not look like holding it.
+
+        They stay in the system's cache, and come back by themselves where they are still in use.
+        """
+        self._touched += count
+        if self._touched > _MAX_RESIDENT and isinstance(self._bytes, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._touched = 0
+            self._bytes.madvise(mmap.MADV_DONTNEED)
 
     def _damaged(self, place: int) -> DatasetError:
         return DatasetError(

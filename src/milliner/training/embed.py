@@ -1,11 +1,9 @@
 """Runs a dataset through the frozen backbone, or takes from the cache what went through it before."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,30 +37,6 @@ class Embedded:
     misses: int
 
 
-class _Embedder:
-    """One picture to its embedding. The backbone is loaded only when the cache lacks something."""
-
-    def __init__(self, backbone: Backbone, policy: ResizePolicy, cache: EmbeddingCache) -> None:
-        self._backbone, self._policy, self._cache = backbone, policy, cache
-        self._loading = Lock()
-
-    @cached_property
-    def _runtime(self) -> Runtime:
-        return Runtime(self._backbone.onnx_file().read_bytes())
-
-    def embed(self, sha256: str, encoded: bytes) -> tuple[NDArray[np.float32], bool]:
-        """The embedding, and whether the cache had it; raises UnreadableImageError."""
-        known = self._cache.get(sha256)
-        if known is not None and len(known) == self._backbone.width:
-            return known, True
-        square = self._policy.load(encoded)
-        with self._loading:
-            runtime = self._runtime
-        embedding = runtime.run(square[None], ["embedding"])["embedding"][0]
-        self._cache.put(sha256, embedding)
-        return embedding, False
-
-
 @dataclass(frozen=True)
 class _Row:
     key: str
@@ -79,23 +53,52 @@ def embed(
 
     Unreadable pictures are left out and named. Raises MillinerError when the cache cannot be used.
     """
-    with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache:
-        embedder = _Embedder(backbone, policy, cache)
-
-        def look(place: int) -> _Row:
-            try:
-                sample = dataset[place]
-                embedding, cached = embedder.embed(sample.sha256, sample.encoded)
-            except UnreadableImageError as error:
-                return _Row(dataset.key(place), reason=error.reason)
-            return _Row(sample.key, sample.sha256, embedding, cached)
-
-        rows = []
-        with progress("embed", len(dataset)) as advance:
-            for row in ordered_map(look, range(len(dataset))):
-                rows.append(row)
+    with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache, progress("embed", len(dataset)) as advance:
+        rows: dict[int, _Row] = {}
+        for place in range(len(dataset)):
+            known = _remembered(dataset, place, cache, backbone.width)
+            if known is not None:
+                rows[place] = known
                 advance()
-    return _gather(rows, dataset, backbone.width)
+        missing = [place for place in range(len(dataset)) if place not in rows]
+        for place, row in zip(missing, _compute(dataset, missing, backbone, policy, cache), strict=True):
+            rows[place] = row
+            advance()
+    return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.width)
+
+
+def _remembered(dataset: Dataset, place: int, cache: EmbeddingCache, width: int) -> _Row | None:
+    try:
+        sample = dataset[place]
+    except UnreadableImageError as error:
+        return _Row(dataset.key(place), reason=error.reason)
+    known = cache.get(sample.sha256)
+    return _Row(sample.key, sample.sha256, known, cached=True) if known is not None and len(known) == width else None
+
+
+def _compute(
+    dataset: Dataset, places: list[int], backbone: Backbone, policy: ResizePolicy, cache: EmbeddingCache
+) -> Iterator[_Row]:
+    if not places:
+        return  # the backbone need not even be loaded
+    runtime = Runtime(backbone.onnx_file().read_bytes())
+
+    def compute(place: int) -> _Row:
+        try:
+            sample = dataset[place]
+            square = policy.load(sample.encoded)
+        except UnreadableImageError as error:
+            return _Row(dataset.key(place), reason=error.reason)
+        embedding = runtime.run(square[None], ["embedding"])["embedding"][0]
+        cache.put(sample.sha256, embedding)
+        return _Row(sample.key, sample.sha256, embedding)
+
+    yield from ordered_map(compute, places)
+
+
+def recipe(backbone: Backbone, policy: ResizePolicy) -> str:
+    """Everything that an embedding depends on besides the picture."""
+    return f"{backbone.name} {backbone.sha256} v{GRAPH_VERSION} {policy.filter} {policy.size} {DECODER}"
 
 
 def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:
@@ -116,8 +119,3 @@ def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:
         hits=sum(row.cached for row in rows),
         misses=len(places) - sum(row.cached for row in rows),
     )
-
-
-def recipe(backbone: Backbone, policy: ResizePolicy) -> str:
-    """Everything that an embedding depends on besides the picture."""
-    return f"{backbone.name} {backbone.sha256} v{GRAPH_VERSION} {policy.filter} {policy.size} {DECODER}"

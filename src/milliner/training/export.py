@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, checker, helper, load_model_from_string, numpy_helper
+from onnx import ModelProto, TensorProto, helper, load_model_from_string, numpy_helper
 
 from milliner.backbones.backbone import Backbone
 from milliner.classifier.metadata import METADATA_KEY, Metadata
@@ -80,7 +80,6 @@ def assemble(backbone: Backbone, head: Head, metadata: Metadata) -> ModelProto:
     graph.output.extend(kept)
     graph.name = "milliner"
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
-    checker.check_model(model, full_check=True)
     return model
 
 

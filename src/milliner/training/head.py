@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _MEMORY: Final = 10  # curvature pairs that are remembered
+_FEW_COLUMNS: Final = 4
 _MAX_ITERATIONS: Final = 500
 TOLERANCE: Final = 1e-5
 """Largest entry of the gradient at the minimum, in units of the loss."""
@@ -73,12 +74,12 @@ def fit_head(
 
     def loss_and_gradient(parameters: Floats) -> tuple[float, Floats]:
         weight = parameters[:, :-1].astype(np.float32)
-        log_probabilities = log_softmax(samples @ weight.T + parameters[:, -1].astype(np.float32))
+        log_probabilities = log_softmax(_product(samples, weight.T) + parameters[:, -1].astype(np.float32))
         residual = np.exp(log_probabilities)
         residual[rows, targets] -= 1
         residual *= weights[:, None]
         gradient = np.empty_like(parameters)
-        gradient[:, :-1] = residual.T @ samples + strength * weight
+        gradient[:, :-1] = _product(samples.T, residual).T + strength * weight
         gradient[:, -1] = residual.sum(axis=0)
         loss = -float(weights @ log_probabilities[rows, targets]) + strength / 2 * float((weight**2).sum())
         return loss, gradient
@@ -89,6 +90,13 @@ def fit_head(
     found = _minimise(loss_and_gradient, initial, tolerance)
     weight = found[:, :-1].astype(np.float32)
     return Head(weight, np.asarray(found[:, -1] - weight @ centre, np.float32))
+
+
+def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``matrix @ columns``; a few columns go one by one, because BLAS would first copy the whole matrix for them."""
+    if columns.shape[1] > _FEW_COLUMNS:
+        return matrix @ columns
+    return np.stack([matrix @ np.ascontiguousarray(column) for column in columns.T], axis=1)
 
 
 def _minimise(function: Callable[[Floats], tuple[float, Floats]], start: Floats, tolerance: float) -> Floats:

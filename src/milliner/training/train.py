@@ -26,7 +26,7 @@ from milliner.training.head import fit_head
 DEFAULT_SIZE: Final = 384
 """Pixels a side; chosen on the training lists alone, see benchmarks/RESULTS.md."""
 
-_COMPARED: Final = 8  # real samples that the written file is compared over
+_COMPARED: Final = 6  # real samples that the written file is compared over
 
 
 @dataclass(frozen=True)
