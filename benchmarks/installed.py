@@ -10,6 +10,8 @@ from benchmarks.figures import Figure
 
 ROOT = Path(__file__).parents[1]
 
+LEFT_OUT = ("scipy", "scikit-learn", "opencv-python-headless", "openvino")
+
 SIZES = """
 import importlib.metadata, json, pathlib
 found = {}
@@ -47,5 +49,14 @@ def measure() -> list[Figure]:
         Figure(
             "default install with weights, pip and compiled files", f"{total / 1e6:.0f} MB", "< 500 MB", total < 500e6
         ),
-        Figure("its largest parts", ", ".join(f"{name} {size / 1e6:.0f}" for name, size in largest)),
+        Figure("its largest parts, MB", ", ".join(f"{name} {size / 1e6:.0f}" for name, size in largest)),
+        Figure("left out, MB", ", ".join(f"{name} {_size_alone(name) / 1e6:.0f}" for name in LEFT_OUT)),
     ]
+
+
+def _size_alone(package: str) -> int:
+    """Bytes of a package without what it depends on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        subprocess.run([*install, "--no-deps", "--target", scratch, package], check=True, stderr=subprocess.DEVNULL)
+        return sum(file.stat().st_size for file in Path(scratch).rglob("*") if file.is_file())
