@@ -4,7 +4,6 @@ import importlib
 import os
 import sqlite3
 import sys
-import warnings
 from typing import Any, Final
 
 import click
@@ -76,7 +75,6 @@ def call(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; failures are explained on stderr."""
     # Read here as well as declared by every command, because a failure can come before its options are parsed.
     debug = "--debug" in arguments
-    warnings.filterwarnings("ignore", message=".*could be decompression bomb.*")  # `images` has a bound of its own
     try:
         milliner.main(arguments, prog_name="milliner", standalone_mode=False)
     except click.exceptions.Exit as stop:

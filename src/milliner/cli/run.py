@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
+from rich.text import Text
 
 from milliner.cli.terminal import common_options, console, print_json, progress
 
@@ -35,8 +36,6 @@ def show_stages(reports: Iterable["StageReport"]) -> None:
     """A line for each stage as it is done: what it made, and why it ran or did not."""
     out = console()
     for report in reports:
-        sign = "[green]✓[/]" if report.ran else "[dim]·[/]"
-        out.print(f"{sign} [bold]{report.stage:<9}[/]", end=" ")
-        out.print(report.summary, markup=False, end=" ")
+        sign = ("✓ ", "green") if report.ran else ("· ", "dim")
         verb = f"ran because {report.reason}, {report.seconds:.1f} s" if report.ran else f"skipped: {report.reason}"
-        out.print(f"({verb})", style="dim", markup=False)
+        out.print(Text.assemble(sign, (f"{report.stage:<9}", "bold"), f" {report.summary} ", (f"({verb})", "dim")))

@@ -96,5 +96,5 @@ def _sources(folder: Traversable, prefix: str) -> Iterable[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _sources(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith((".py", ".j2")):
+        elif entry.name.endswith((".py", ".j2", ".css", ".tsv")):
             yield f"{prefix}{entry.name}", entry.read_bytes()
