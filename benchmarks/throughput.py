@@ -17,10 +17,9 @@ from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.core.parallel import available_cores
 from milliner.core.sample import Dataset, Sample
-from milliner.images.resize import ResizePolicy
+from milliner.images.resize import DEFAULT_SIZE, ResizePolicy
 from milliner.shards.dataset import open_dataset
 from milliner.training.embed import embed
-from milliner.training.train import DEFAULT_SIZE
 
 PAIRS, PICTURES = 3, 240
 

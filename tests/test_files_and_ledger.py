@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError, MillinerError
-from milliner.images.files import atomic_file, write_atomically
+from milliner.images.files import atomic_file, read_at_most, write_atomically
 from milliner.images.ledger import FetchRow, Ledger, PictureRow
 
 
@@ -85,6 +85,17 @@ def test_a_second_writer_is_refused_and_does_not_disturb_the_first(tmp_path: Pat
         with pytest.raises(MillinerError, match=r"file\.bin is being written by another process; wait for it to end\."):
             write_atomically(path, b"second")
     assert path.read_bytes() == b"first"
+
+
+def test_no_more_is_read_than_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"x" * 2**20)
+    assert read_at_most(path, 2**20) == path.read_bytes()
+    for large in (path, Path("/dev/zero")):
+        with pytest.raises(DatasetError, match=rf"{large} is over 0 MiB; shrink it or check the path"):
+            read_at_most(large, 2**20 - 1)
+    with pytest.raises(FileNotFoundError):
+        read_at_most(tmp_path / "missing.bin", 1)
 
 
 WRITER = """
@@ -247,6 +258,8 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20
             sha256=st.none() | text,
             width=st.none() | st.integers(1, 10**6),
             reason=st.none() | text,
+            root=text,
+            rules=text,
         ),
         max_size=5,
         unique_by=lambda row: row.file,
@@ -341,3 +354,25 @@ def test_a_ledger_that_cannot_be_used_is_named(tmp_path: Path, make: Callable[[P
 def test_a_failure_of_the_caller_is_not_blamed_on_the_ledger(tmp_path: Path) -> None:
     with pytest.raises(BrokenPipeError), Ledger.open(tmp_path / "ledger.sqlite"):
         raise BrokenPipeError  # such as a terminal's that was closed while the work went on
+
+
+def test_verdicts_of_an_older_ledger_are_given_anew_and_what_was_fetched_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE fetched (address TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL, licence TEXT,
+          status TEXT NOT NULL, reason TEXT, sha256 TEXT, bytes INTEGER, file TEXT, PRIMARY KEY (address, label)
+        ) WITHOUT ROWID;
+        CREATE TABLE pictures (file TEXT PRIMARY KEY, label TEXT NOT NULL, sha256 TEXT, bytes INTEGER NOT NULL,
+          modified_ns INTEGER NOT NULL, width INTEGER, height INTEGER, format TEXT, status TEXT NOT NULL, reason TEXT
+        ) WITHOUT ROWID;
+        INSERT INTO fetched (address, label, source, status) VALUES ('http://a/1.jpg', 'hat', 'urls:a.csv', 'failed');
+        INSERT INTO pictures (file, label, bytes, modified_ns, status) VALUES ('hat/1.jpg', 'hat', 1, 1, 'kept');
+        PRAGMA user_version = 1;
+        """
+    )
+    connection.close()
+    with Ledger.open(path) as ledger:
+        assert [row.address for row in ledger.fetched()] == ["http://a/1.jpg"]
+        assert ledger.pictures() == {}

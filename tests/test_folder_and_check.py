@@ -17,7 +17,7 @@ from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.progress import Advance
 from milliner.core.sample import Dataset
 from milliner.images.check import CheckResult, check, check_entries
-from milliner.images.folder import FolderDataset, list_entries
+from milliner.images.folder import FolderDataset, list_entries, picture_files, read_bounded
 from milliner.images.inspect import inspect
 from milliner.shards.dataset import open_dataset
 
@@ -239,6 +239,48 @@ def test_pipes_and_sockets_are_left_alone(class_folders: Folders) -> None:
     assert [entry.key for entry in list_entries(folder)] == ["green/000.jpg", "red/000.jpg"]
 
 
+def test_the_picture_files_below_a_folder_are_the_visible_regular_ones(class_folders: Folders, tmp_path: Path) -> None:
+    folder = class_folders(red=2, green=1)
+    check(folder)
+    for name in ("loose.jpg", "Zoë.jpg", ".hidden.jpg", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.txt"):
+        (folder / name).touch()
+    (folder / ".thumbs").mkdir()
+    (folder / ".thumbs" / "x.jpg").touch()
+    (folder / "red" / "deep").mkdir()
+    (folder / "red" / "deep" / "a.jpg").symlink_to(folder / "loose.jpg")
+    (folder / "up").symlink_to(folder, target_is_directory=True)
+    (folder / "nowhere.jpg").symlink_to("missing.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    assert [path.relative_to(folder).as_posix() for path in picture_files(folder)] == [
+        "Zoë.jpg",
+        "green/000.jpg",
+        "ledger.txt",
+        "loose.jpg",
+        "red/000.jpg",
+        "red/001.jpg",
+        "red/deep/a.jpg",
+    ]
+    with pytest.raises(FileNotFoundError):
+        list(picture_files(tmp_path / "missing"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(class_folders: Folders) -> None:
+    folder = class_folders(red=1, green=1)
+    (folder / "red").chmod(0)
+    with pytest.raises(PermissionError):
+        list(picture_files(folder))
+    (folder / "red").chmod(0o700)
+
+
+def test_a_file_too_large_to_be_a_picture_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(64 * 2**20 + 1)
+    with pytest.raises(UnreadableImageError, match=r"large\.jpg is over 64 MiB; shrink it first") as caught:
+        read_bounded(tmp_path / "large.jpg")
+    assert caught.value.reason == "too many bytes"
+
+
 def missing(folder: Path) -> Path:
     return folder / "missing"
 
@@ -340,6 +382,62 @@ def test_checking_some_files_keeps_what_is_known_of_the_others(class_folders: Fo
     assert check(folder).looked_at == 0
 
 
+def test_checking_some_files_judges_them_by_their_twins_among_the_others(class_folders: Folders) -> None:
+    folder = class_folders(red=2, green=2)
+    shutil.copy(folder / "red" / "001.jpg", folder / "green" / "copy.jpg")
+    entries = {entry.key: entry for entry in list_entries(folder)}
+    check(folder)
+    some = check_entries(folder, [entries["green/copy.jpg"], entries["green/000.jpg"]], ledger=folder / "ledger.sqlite")
+    assert reasons(some) == {"green/copy.jpg": "equals red/001.jpg of another class"}
+    assert sorted(keys(FolderDataset(folder))) == ["green/000.jpg", "green/001.jpg", "red/000.jpg"]
+
+
+def test_of_equal_pictures_in_one_class_the_one_that_is_asked_for_stays(class_folders: Folders) -> None:
+    folder = class_folders(red=2, green=2)
+    shutil.copy(folder / "red" / "001.jpg", folder / "red" / "copy.jpg")
+    (copy,) = [entry for entry in list_entries(folder) if entry.key == "red/copy.jpg"]
+    assert reasons(check(folder)) == {"red/copy.jpg": "equals red/001.jpg"}
+    assert check_entries(folder, [copy], ledger=folder / "ledger.sqlite").set_aside == ()
+    assert sorted(keys(FolderDataset(folder))) == ["green/000.jpg", "green/001.jpg", "red/000.jpg", "red/copy.jpg"]
+
+
+@pytest.mark.parametrize("change", ["other bytes", "gone"])
+def test_what_was_known_of_a_twin_that_has_changed_does_not_count(class_folders: Folders, change: str) -> None:
+    folder = class_folders(red=2, green=2)
+    shutil.copy(folder / "red" / "001.jpg", folder / "green" / "copy.jpg")
+    (copy,) = [entry for entry in list_entries(folder) if entry.key == "green/copy.jpg"]
+    check(folder)
+    twin = folder / "red" / "001.jpg"
+    twin.unlink() if change == "gone" else twin.write_bytes(png(64, 64, seed=1))
+    assert check_entries(folder, [copy], ledger=folder / "ledger.sqlite").set_aside == ()
+
+
+def test_other_rules_look_at_every_file_again(class_folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = class_folders(red=2, green=2)
+    check(folder)
+    monkeypatch.setattr("milliner.images.check.RULES", "rules 2")
+    assert check(folder).looked_at == 4
+    assert check(folder).looked_at == 0
+
+
+def test_a_ledger_elsewhere_tells_nothing_of_another_folder(class_folders: Folders, tmp_path: Path) -> None:
+    one, two, notes = class_folders(red=2, green=2), tmp_path / "two", tmp_path / "notes.sqlite"
+    shutil.copytree(one, two)
+    path, facts = two / "red" / "000.jpg", (one / "red" / "000.jpg").stat()
+    path.write_bytes(bytes(facts.st_size))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert reasons(check(one, ledger=notes)) == {}
+    assert reasons(check(two, ledger=notes)) == {"red/000.jpg": "not a picture"}
+    assert reasons(check(one, ledger=notes)) == {}
+
+
+def test_a_folder_may_be_moved_with_its_ledger(class_folders: Folders, tmp_path: Path) -> None:
+    folder = class_folders(red=2, green=2)
+    check(folder)
+    folder.rename(tmp_path / "moved")
+    assert check(tmp_path / "moved").looked_at == 0
+
+
 @contextmanager
 def stopping(task: str, total: int | None) -> Iterator[Advance]:
     """The progress of somebody who presses Ctrl-C after a hundred pictures."""
@@ -395,7 +493,7 @@ def test_a_sample_whose_file_is_gone_costs_that_sample_only(class_folders: Folde
     folder = class_folders(red=2, green=2)
     dataset = FolderDataset(folder)
     (folder / "green" / "000.jpg").unlink()
-    with pytest.raises(UnreadableImageError, match="cannot be read"):
+    with pytest.raises(UnreadableImageError, match=r"000\.jpg cannot be read: it is not there; check the path"):
         dataset[0]
     assert dataset[1].label == "green"
 

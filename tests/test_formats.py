@@ -7,9 +7,9 @@ import pytest
 from milliner.core.plugins import find_plugins
 from milliner.core.sample import Dataset
 from milliner.shards.dataset import open_dataset
-from milliner.shards.recordio import Record, RecordIO
+from milliner.shards.format import Format, Record
 
-FORMATS: dict[str, RecordIO] = find_plugins("milliner.shards", "FORMAT")
+FORMATS: dict[str, Format] = find_plugins("milliner.shards", "FORMAT")
 
 RECORDS = [
     (Record(7, (1.0,), b"second class"), "b/one.jpg"),

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import noise_jpeg
+from conftest import fill_class_folders, noise_jpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,7 +19,7 @@ import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import Model, Picture, load
-from milliner.core.errors import ModelError, UnreadableImageError
+from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 
 RED = noise_jpeg(901, tint=(90, 0, 0))
 BLUE = noise_jpeg(902, tint=(0, 90, 0))
@@ -136,6 +136,7 @@ def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
         lambda document: document.update(resize={"mode": "crop", "size": 64, "filter": "bilinear"}),
         lambda document: document.update(resize={"mode": "squeeze", "size": 10**9, "filter": "bilinear"}),
         lambda document: document.update(operating_point={"abstain_below": 7}),
+        lambda document: document.update(operating_point={"abstain_below": 10**400}),
         lambda document: document.update(operating_point=None),
         lambda document: document.update(init={"a": 1}),
         lambda document: document.update(backbone="lite"),
@@ -175,6 +176,35 @@ def test_no_metadata_breaks_the_reader(text: str) -> None:
 
 def test_metadata_survives_its_round_trip(model: Model) -> None:
     assert Metadata.from_json(model.metadata.to_json()) == model.metadata
+
+
+def test_a_model_that_gives_no_numbers_is_refused(small_model: Path, tmp_path: Path) -> None:
+    proto = onnx.load(small_model)
+    (bias,) = [entry for entry in proto.graph.initializer if entry.name == "head.bias"]
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.array([np.nan, 0], np.float32), "head.bias"))
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="train or copy it again"):
+        load(tmp_path / "m.onnx").predict(RED)
+
+
+def test_weights_outside_the_file_are_refused(small_model: Path, tmp_path: Path) -> None:
+    onnx.save(onnx.load(small_model), tmp_path / "m.onnx", save_as_external_data=True, location="w", size_threshold=0)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(tmp_path / "m.onnx")
+
+
+def test_evaluating_the_training_pictures_is_refused(small_model: Path, tmp_path: Path) -> None:
+    pictures = fill_class_folders(tmp_path / "pictures", red=12, blue=10)
+    with pytest.raises(DatasetError, match="the very pictures"):
+        milliner.evaluate(small_model, pictures)
+    (pictures / "red" / "000.jpg").unlink()
+    assert milliner.evaluate(small_model, pictures).after.samples == 21
+
+
+def test_folders_called_by_numbers_are_not_class_numbers(small_model: Path, tmp_path: Path) -> None:
+    pictures = fill_class_folders(tmp_path / "pictures", **{"0": 2, "1": 2})
+    with pytest.raises(DatasetError, match="does not know"):
+        milliner.evaluate(small_model, pictures)
 
 
 def test_what_the_package_offers_is_listed() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from milliner.core.errors import DatasetError, MillinerError, SettingsError
 from milliner.core.progress import Advance, Progress, silent
+from milliner.images.check import check
 from milliner.shards.dataset import open_dataset
 from milliner.shards.pack import pack
 from milliner.shards.recordio import FORMAT
@@ -264,6 +265,64 @@ def test_a_failure_in_the_last_split_leaves_the_old_files_of_all(class_folders: 
     with pytest.raises(MillinerError, match="cannot be read"):
         pack(folder, into=target, seed=2, progress=removing(last))
     assert packed(target) == before
+
+
+@pytest.mark.parametrize("renames", range(1, 13))
+def test_a_kill_between_the_renames_leaves_no_old_split_beside_a_new_one(
+    class_folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    folder, target = class_folders(red=10, green=10), tmp_path / "packed"
+    pack(folder, into=target, seed=1)
+    done = 0
+    replace = Path.replace
+
+    def replace_and_stop(self: Path, to: Path) -> Path:
+        nonlocal done
+        moved = replace(self, to)
+        done += 1
+        if done == renames:
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "replace", replace_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, into=target, split={"train": 0.5, "test": 0.3, "more": 0.2}, seed=2)
+    together = [key for path in target.glob("*.rec") for key in keys(path)]
+    assert len(together) == len(set(together))
+
+
+def test_splits_of_other_names_go_when_the_folder_is_packed_again(class_folders: Folders, tmp_path: Path) -> None:
+    folder, target = class_folders(red=10, green=10), tmp_path / "packed"
+    pack(folder, into=target, split={"train": 0.5, "val": 0.25, "test": 0.25})
+    others = ("im2rec.rec", "im2rec.idx", "im2rec.lst", "bare.rec", "notes.lst", "notes.labels")
+    for name in others:
+        (target / name).write_bytes(b"mine")
+    pack(folder, into=target)
+    pack(folder, into=tmp_path / "fresh")
+    assert packed(target) == packed(tmp_path / "fresh") | dict.fromkeys(others, b"mine")
+
+
+def test_lists_that_lie_beside_what_was_packed_before_stay(class_folders: Folders, tmp_path: Path) -> None:
+    folder, target = class_folders(red=10, green=10), tmp_path / "packed"
+    pack(folder, into=target)
+    before = packed(target)
+    pack(folder, into=target, lists={"all": target / "test.lst"})
+    after = packed(target)
+    assert sorted(after) == ["all.idx", "all.labels", "all.lst", "all.rec", "test.lst"]
+    assert after["all.lst"] == after["test.lst"] == before["test.lst"]
+    assert after["all.rec"] == before["test.rec"]
+
+
+def test_a_twin_of_another_class_is_left_out_though_the_list_names_only_one(
+    class_folders: Folders, tmp_path: Path
+) -> None:
+    folder = class_folders(red=3, green=3)
+    shutil.copy(folder / "red" / "001.jpg", folder / "green" / "copy.jpg")
+    check(folder)
+    lists = {"all": write_list(tmp_path / "all.lst", "0\tred/001.jpg", "0\tred/000.jpg", "1\tgreen/000.jpg")}
+    pack(folder, into=tmp_path / "packed", lists=lists)
+    assert keys(tmp_path / "packed" / "all.rec") == ["red/000.jpg", "green/000.jpg"]
+    assert {"red/001.jpg", "green/copy.jpg"}.isdisjoint(keys(folder))
 
 
 # Stands still once thirty pictures are packed, so that a kill lands midway.

@@ -99,6 +99,37 @@ def test_another_version_runs_everything(project: Path, monkeypatch: pytest.Monk
     assert reasons(again)["fetch"] == reasons(again)["check"] == "milliner changed"
 
 
+def test_another_way_to_name_the_project_changes_nothing(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    milliner.run(project)
+    monkeypatch.chdir(project)
+    assert ran(milliner.run()) == []
+    monkeypatch.chdir(tmp_path)
+    assert ran(milliner.run("hats")) == []
+    project.rename(tmp_path / "moved")
+    assert ran(milliner.run("moved")) == []
+
+
+def test_pictures_that_failed_are_asked_for_again(class_folders: Callable[..., Path], tmp_path: Path) -> None:
+    project = tmp_path / "hats"
+    project.mkdir()
+    pictures = class_folders(red=4, blue=4)
+    with PictureServer() as server:
+        lines = [
+            f"{server.serve(f'/{file.parent.name}{file.name}', picture(file.read_bytes()))},{file.parent.name}\n"
+            for file in sorted(pictures.glob("*/*.jpg"))
+        ]
+        (project / "list.csv").write_text("".join(["url,label\n", *lines, f"{server.url}/late.jpg,red\n"]))
+        (project / "milliner.toml").write_text(f'sources = ["urls:list.csv"]\n{FAST}')
+        assert milliner.run(project)[0].summary == "8 stored, 1 failed"
+        again = milliner.run(project)
+        assert (ran(again), reasons(again)["fetch"]) == (["fetch"], "1 pictures failed the last time")
+        server.serve("/late.jpg", picture(noise_jpeg(77)))
+        assert milliner.run(project)[0].summary == "1 stored, 8 already"
+        assert ran(milliner.run(project)) == []
+
+
 def test_a_damaged_state_only_runs_everything(project: Path) -> None:
     milliner.run(project)
     (project / ".milliner" / "state.json").write_text("[{")
@@ -127,6 +158,17 @@ def test_sources_of_the_project_and_of_classes_fill_the_pictures(
     assert sorted(path.name for path in (project / "pictures").iterdir() if path.is_dir()) == ["azure", "red"]
     (project / "own" / "red" / "more.jpg").write_bytes(noise_jpeg(55))
     assert milliner.run(project)[0].summary == "1 stored, 12 already"
+
+
+def test_pictures_of_sources_no_longer_listed_are_pointed_out(
+    class_folders: Callable[..., Path], tmp_path: Path
+) -> None:
+    project = tmp_path / "hats"
+    class_folders(project / "own", red=6, blue=6)
+    (project / "milliner.toml").write_text(f'sources = ["folder:own"]\n{FAST}')
+    assert "no longer" not in milliner.run(project)[0].summary
+    (project / "milliner.toml").write_text(FAST)
+    assert "12 of sources no longer listed are still in pictures/" in milliner.run(project)[0].summary
 
 
 def test_a_given_split_is_taken(project: Path) -> None:
@@ -160,7 +202,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path: Path, sign: str
     while not list(folder.glob(sign)) and process.poll() is None:
         pause.wait(0.002)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     milliner.run(folder)
     milliner.run(undisturbed)
     for name in ("packed/train.rec", "packed/test.rec", "models/hats.onnx", "reports/hats.html"):
@@ -179,9 +221,9 @@ def test_a_demo_without_a_network_says_so_and_draws(tmp_path: Path, monkeypatch:
     with PictureServer() as server:
         nowhere = server.url
     demo = prepare_demo(tmp_path / "demo", endpoint=nowhere)
-    assert (demo.drawn, demo.resumed) == (True, False)
+    assert demo.drawn
     assert 'sources = ["scenes:' in (demo.folder / "milliner.toml").read_text()
-    assert prepare_demo(tmp_path / "demo").resumed
+    assert prepare_demo(tmp_path / "demo") == demo
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +256,9 @@ def test_the_demo_on_real_photographs_is_as_good_as_promised(
     asked = photograph_server.requests.total()
     assert call(["demo", "--into", str(folder), "--json"]) == 0
     assert photograph_server.requests.total() == asked
-    assert not any(stage["ran"] for stage in json.loads(capsys.readouterr().out)["stages"])
+    out, err = capsys.readouterr()
+    assert "can't be reached" not in err
+    assert not any(stage["ran"] for stage in json.loads(out)["stages"])
 
 
 def test_the_originals_own_split_is_beaten(test_data: Path, tmp_path: Path) -> None:

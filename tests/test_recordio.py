@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 from milliner.core.errors import DatasetError, MillinerError
 from milliner.core.sample import Dataset
 from milliner.shards.dataset import open_dataset
+from milliner.shards.format import Record
 from milliner.shards.lists import read_list
-from milliner.shards.recordio import FORMAT, Record, RecordFile
+from milliner.shards.recordio import FORMAT, RecordFile
 
 MAGIC = b"\x0a\x23\xd7\xce"
 
@@ -258,13 +260,11 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path: Path, index: str) -> No
 def test_an_index_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     path = small(tmp_path)
     path.with_suffix(".idx").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"train\.idx is not an index of id<tab>position lines"):
+    with pytest.raises(DatasetError, match=r"train\.idx is not (an index of id<tab>position lines|UTF-8 text)"):
         open_dataset(path)
 
 
-@pytest.mark.parametrize(
-    "names", [("one",), ("Ünï", "猫"), ("line\u2028separator", "form\x0cfeed", " spaces "), ("a", "")]
-)
+@pytest.mark.parametrize("names", [("one",), ("Ünï", "猫"), ("line\u2028separator", "form\x0cfeed", " spaces ")])
 def test_class_names_come_back_as_they_are(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert open_dataset(write(tmp_path / "train.rec", [Record(0, (0.0,), b"x")], names)).labels == names
 
@@ -284,6 +284,27 @@ def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path.with_suffix(".labels").write_bytes(b"caf\xe9\nred\n")
     with pytest.raises(DatasetError, match=r"train\.labels is not UTF-8 text"):
         open_dataset(path)
+
+
+@pytest.mark.parametrize("content", ["red\nred\n", "red\n\n", "\n", "\nred\n"])
+def test_names_that_do_not_tell_classes_apart_are_refused(tmp_path: Path, content: str) -> None:
+    path = small(tmp_path)
+    path.with_suffix(".labels").write_text(content)
+    with pytest.raises(DatasetError, match=r"train\.labels has an empty line or one name twice; give every class"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("suffix", [".idx", ".labels", ".lst"])
+def test_what_lies_beside_a_record_file_is_read_within_bounds(tmp_path: Path, suffix: str) -> None:
+    path = small(tmp_path)
+    with path.with_suffix(suffix).open("r+b") as file:
+        file.truncate(2**28 + 1)
+    with pytest.raises(DatasetError, match=rf"train\{suffix} is over 256 MiB"):
+        everything(open_dataset(path))
+    path.with_suffix(suffix).unlink()
+    os.mkfifo(path.with_suffix(suffix))  # to open it would wait for a writer for ever
+    with pytest.raises(DatasetError, match=rf"train\{suffix} cannot be read \(it is no regular file\); check the path"):
+        everything(open_dataset(path))
 
 
 @pytest.mark.parametrize("label", [0.5, -1.0, float("nan"), float("inf")])
@@ -340,7 +361,8 @@ def test_a_second_writer_of_the_same_file_is_refused(tmp_path: Path) -> None:
 ON_A_FULL_DISK = """
     import resource, signal, sys
     from pathlib import Path
-    from milliner.shards.recordio import FORMAT, Record
+    from milliner.shards.format import Record
+    from milliner.shards.recordio import FORMAT
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

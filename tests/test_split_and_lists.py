@@ -189,6 +189,6 @@ def test_a_list_that_cannot_be_used_is_refused(tmp_path: Path, content: str | by
 
 
 def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing.lst", tmp_path):
+    for path in (tmp_path / "missing.lst", tmp_path, Path("/dev/zero")):
         with pytest.raises(DatasetError, match="cannot be read"):
             read_list(path)

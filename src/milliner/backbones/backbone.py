@@ -86,8 +86,14 @@ class Backbone(ABC):
         """The backbone as an ONNX file in the user's cache, written there the first time."""
         folder = cache_folder() / "backbones"
         path = folder / f"{self.name}-{self.sha256[:12]}-v{GRAPH_VERSION}.onnx"
-        if not path.exists():
-            write_atomically(path, self.build().SerializeToString(deterministic=True))
+        try:
+            if not path.exists():
+                write_atomically(path, self.build().SerializeToString(deterministic=True))
+        except OSError as error:
+            raise ModelError(
+                f"The backbone cannot be written to {folder} ({error.strerror}); "
+                "set MILLINER_CACHE to a folder that can be written."
+            ) from error
         return path
 
 

@@ -82,6 +82,8 @@ class Metadata:
         schema = _of(document, "schema", int)
         if schema > SCHEMA_VERSION:
             raise NewerSchemaError(f"schema {schema}")
+        if schema < 1:
+            raise ValueError("its schema is none")
         labels = _of(document, "labels", list)
         if not all(isinstance(label, str) for label in labels):
             raise ValueError("its labels are not words")

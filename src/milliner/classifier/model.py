@@ -11,7 +11,7 @@ from PIL import Image
 
 from milliner.classifier.metadata import METADATA_KEY, Metadata, NewerSchemaError
 from milliner.classifier.runtime import Runtime
-from milliner.core.errors import ModelError
+from milliner.core.errors import ModelError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.prediction import Prediction
 from milliner.images.decode import upright_rgb
@@ -88,9 +88,16 @@ class Model:
         if isinstance(picture, bytes):
             return self.predict_encoded(picture, "bytes")
         if isinstance(picture, str | Path):
-            return self.predict_encoded(read_bounded(Path(picture)), str(picture))
+            return self._predict_file(Path(picture))
         image = _from_array(picture) if isinstance(picture, np.ndarray) else upright_rgb(picture)
         return self._verdict(self._run(self.metadata.resize.apply(image), _OUTPUTS), "image")
+
+    def _predict_file(self, path: Path) -> Prediction:
+        encoded = read_bounded(path)
+        try:
+            return self.predict_encoded(encoded, str(path))
+        except UnreadableImageError as error:
+            raise UnreadableImageError(error.reason, f"{path}: {error}") from error
 
     def predict_encoded(self, encoded: bytes, source: str) -> Prediction:
         """Classifies a picture file's bytes; `source` names it in the prediction. Raises UnreadableImageError."""
@@ -109,6 +116,8 @@ class Model:
 
     def _verdict(self, found: dict[str, NDArray[np.float32]], source: str) -> Prediction:
         values = found["probabilities"]
+        if not np.isfinite(values).all():
+            raise ModelError(f"{self.path} gives numbers that are none; train or copy it again.")
         best = int(values.argmax())
         return Prediction(
             source=source,
@@ -133,12 +142,10 @@ def _read_metadata(path: Path, runtime: Runtime) -> Metadata:
         metadata = Metadata.from_json(text)
     except NewerSchemaError as error:
         raise ModelError(f"{path} was written by a newer Milliner ({error}); upgrade milliner to use it.") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path} is not a usable model: {error}; train or copy it again.") from error
     shapes = runtime.outputs
-    fits = all(name in shapes for name in (*_OUTPUTS, "average")) and shapes["probabilities"][-1] == len(
-        metadata.labels
-    )
+    fits = {*_OUTPUTS, "average"} <= set(shapes) and list(shapes["probabilities"][1:]) == [len(metadata.labels)]
     if not fits or runtime.inputs != {"image": "tensor(uint8)"}:
         raise ModelError(f"{path} is not a usable model: its graph does not fit its labels; train or copy it again.")
     return metadata

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from milliner.core.errors import ModelError
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # errors come as exceptions
 
 
 class Runtime:
@@ -23,7 +23,7 @@ class Runtime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common base

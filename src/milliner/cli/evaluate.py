@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from milliner.cli.terminal import common_options, console, print_json, print_table, progress
+from milliner.cli.text import printable
 
 
 @click.command()
@@ -22,12 +23,12 @@ def evaluate(model: Path, dataset: str, report: Path | None, as_json: bool) -> N
         print_json(result.to_json())
         return
     out = console()
-    out.print(result.verdict, style="bold", markup=False)
+    out.print(printable(result.verdict), style="bold", markup=False)
     document = result.to_json()
     before = document["before"]
     out.print()
     print_table(["", "before", "after"], _figures(before, document), numbers=(1, 2))
-    out.print(f"before: {before['kind']}", style="dim", markup=False)
+    out.print(printable(f"before: {before['kind']}"), style="dim", markup=False)
     out.print()
     rows = [
         [label, f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.1%}", str(row["support"])]

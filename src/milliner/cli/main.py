@@ -1,6 +1,7 @@
 """The command line: which commands there are, and how every failure ends."""
 
 import importlib
+import io
 import os
 import sqlite3
 import sys
@@ -68,6 +69,9 @@ def milliner() -> None:
 
 def main() -> None:
     """The console script: exit 0 done, 1 a failure in one sentence, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack the sign that a file's name has
     sys.exit(call(sys.argv[1:]))
 
 

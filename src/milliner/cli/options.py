@@ -1,4 +1,4 @@
-"""Option values of the form ``name=value``."""
+"""Option values of the form ``name=value``, alone or several."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,3 +33,16 @@ class Pairs(click.ParamType[Mapping[str, Any]]):
             return float(text)
         except ValueError:
             self.fail(f"{text!r} is not a number.", param, ctx)
+
+
+class Naming(click.ParamType[tuple[str, str]]):
+    """``label=name``; the label may hold anything, since the last ``=`` parts the two."""
+
+    name = "label=name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Splits the text; a wrong one ends the command as wrong usage."""
+        label, sign, name = value.rpartition("=")
+        if not sign or not label or not name:
+            self.fail(f"{value!r} is not of the form label=name.", param, ctx)
+        return label, name

@@ -1,7 +1,6 @@
 """``milliner predict``."""
 
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from milliner.core.parallel import ordered_map
 from milliner.core.prediction import Prediction
 from milliner.images.decode import MAX_BYTES, decode
 from milliner.images.files import write_atomically
-from milliner.images.folder import read_bounded
+from milliner.images.folder import picture_files, read_bounded
 from milliner.images.heatmap import class_evidence, overlay, to_jpeg
 from milliner.sources.download import download
 from milliner.sources.source import Missed, Wanted
@@ -42,6 +41,8 @@ def predict(model: Path, pictures: tuple[str, ...], heatmap: Path | None, as_jso
     """
     loaded = load(model)
     sources = list(_expand(pictures))
+    if not sources:
+        raise MillinerError(f"There is no file in {', '.join(pictures)}; give pictures or a folder that holds some.")
     found: list[Prediction] = []
     unreadable = 0
     with progress("predict", len(sources)) as advance:
@@ -63,14 +64,12 @@ def predict(model: Path, pictures: tuple[str, ...], heatmap: Path | None, as_jso
 
 
 def _expand(pictures: tuple[str, ...]) -> Iterator[str]:
-    """Folders become the files below them, hidden ones left out."""
+    """Folders become the files below them."""
     for picture in pictures:
-        if not Path(picture).is_dir():
+        if Path(picture).is_dir():
+            yield from (str(path) for path in picture_files(Path(picture)))
+        else:
             yield picture
-            continue
-        for place, folders, files in os.walk(picture):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from (str(Path(place, name)) for name in sorted(files) if not name.startswith("."))
 
 
 def _predict_all(
@@ -95,7 +94,7 @@ def _predict_all(
 def _read(source: str) -> bytes:
     if source == "-":
         return sys.stdin.buffer.read(MAX_BYTES + 1)
-    if not source.startswith(("http://", "https://")):
+    if not source.lower().startswith(("http://", "https://")):
         return read_bounded(Path(source))
     (delivery,) = download([Wanted(source, "")])
     if isinstance(delivery, Missed):

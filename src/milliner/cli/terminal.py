@@ -44,8 +44,8 @@ seed_option = click.option(
 
 
 def print_json(document: Any) -> None:
-    """The result as one JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+    """The result as one JSON document on stdout, in ASCII: no name in it can write to the terminal."""
+    click.echo(json.dumps(document, indent=1))
 
 
 def console() -> Console:
@@ -57,7 +57,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], nu
     """An aligned table without lines; `numbers` are the columns that are flush right; no header without names."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns))
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place in numbers else "left", overflow="fold")
+        table.add_column(printable(column), justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     console().print(table)

@@ -1,24 +1,32 @@
 """``milliner train``."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from milliner.cli.options import Pairs
+from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, print_json, print_table, progress, seed_option
+from milliner.images.resize import DEFAULT_SIZE
 
 
 @click.command()
 @click.argument("dataset", type=click.Path())
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
-@click.option("--init", type=Pairs(), help='The ImageNet class that means a label: helmet="crash helmet"')
+@click.option(
+    "--init", type=Naming(), multiple=True, help='The ImageNet class that means a label: helmet="crash helmet"'
+)
 @click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
-@click.option("--size", type=int, default=384, show_default=True, help="Pixels a side that the network sees.")
+@click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, help="Pixels a side that the network sees.")
 @seed_option
 @common_options
 def train(
-    dataset: str, into: Path, init: Mapping[str, str] | None, abstain_below: float, size: int, seed: int, as_json: bool
+    dataset: str,
+    into: Path,
+    init: tuple[tuple[str, str], ...],
+    abstain_below: float,
+    size: int,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Fit a classifier to DATASET (a folder of class folders, or a .rec file: the training split).
 
@@ -26,7 +34,9 @@ def train(
     """
     from milliner.training.train import train as fit
 
-    result = fit(dataset, into=into, init=init, abstain_below=abstain_below, size=size, seed=seed, progress=progress)
+    result = fit(
+        dataset, into=into, init=dict(init), abstain_below=abstain_below, size=size, seed=seed, progress=progress
+    )
     if as_json:
         print_json(result.to_json())
         return

@@ -6,6 +6,7 @@ from typing import Final
 from rich.text import Text
 
 from milliner.cli.terminal import print_table
+from milliner.cli.text import printable
 from milliner.core.prediction import Prediction
 
 _SHOWN: Final = 4  # classes with a column of their own; where there are more, only the best one is shown
@@ -18,6 +19,6 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
     rows: list[list[str | Text]] = []
     for found in predictions:
         values = [found.probabilities[label] for label in labels] if columns == labels else [found.probability]
-        verdict = Text("in doubt", style="yellow") if found.abstained else Text(found.label, style="bold")
+        verdict = Text("in doubt", style="yellow") if found.abstained else Text(printable(found.label), style="bold")
         rows.append([found.source, verdict, *(f"{value:.1%}" for value in values)])
     print_table(["picture", "label", *columns], rows, numbers=range(2, 2 + len(columns)))

@@ -1,7 +1,7 @@
 """A sample, and the sequence of samples that every stage reads from."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -21,6 +21,12 @@ class Sample:
     def sha256(self) -> str:
         """Hex SHA-256 of the encoded bytes: the sample's identity in ledgers and caches."""
         return hashlib.sha256(self.encoded).hexdigest()
+
+
+def fingerprint(pictures: Iterable[tuple[str, str]]) -> str:
+    """Hex SHA-256 over pictures' (sha256, label) pairs: a dataset's identity, whatever its order, names and copies."""
+    lines = sorted({f"{sha256}\t{label}\n" for sha256, label in pictures})
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class Dataset(Protocol):

@@ -10,10 +10,11 @@ from milliner.classifier.model import load
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
-from milliner.core.sample import Dataset
+from milliner.core.sample import Dataset, fingerprint
 from milliner.evaluation.before import Baseline, baseline
 from milliner.evaluation.metrics import measure
 from milliner.evaluation.result import Answers, Classifier, Evaluation, SetAside
+from milliner.images.folder import FolderDataset
 from milliner.shards.dataset import open_dataset
 
 
@@ -31,7 +32,8 @@ def evaluate(
 
     Raises:
         ModelError: the model file cannot be used.
-        DatasetError: there is no dataset, none of its pictures can be read, or the model lacks one of its classes.
+        DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
+            these are the very pictures that it was trained on.
         SettingsError: the baseline's ImageNet class or backbone is unknown.
     """
     classifier = load(model) if isinstance(model, str | Path) else model
@@ -41,7 +43,7 @@ def evaluate(
     answers, set_aside = _ask(classifier, samples, untrained, progress)
     evaluation = Evaluation(
         model=classifier.name,
-        dataset=samples.name,
+        dataset=samples.name.encode(errors="replace").decode(),  # not every file name is UTF-8
         after=measure(answers.probabilities, answers.targets, metadata.labels),
         before=measure(answers.before, answers.targets, metadata.labels),
         before_kind=untrained.kind,
@@ -63,7 +65,7 @@ def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64
     Raises DatasetError where the model has no such class.
     """
     known = {label: number for number, label in enumerate(labels)}
-    if not known.keys() & set(dataset.labels):
+    if not isinstance(dataset, FolderDataset) and not known.keys() & set(dataset.labels):
         known = {str(number): number for number in range(len(labels))}
     unknown = [label for label in dataset.labels if label not in known]
     if unknown:
@@ -79,6 +81,7 @@ def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64
 class _Answer:
     place: int
     key: str
+    sha256: str
     probabilities: NDArray[np.float32]
     before: NDArray[np.float64]
 
@@ -102,6 +105,7 @@ def _ask(
             advance()
     if not answers:
         raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
+    _check_unseen(model, dataset, [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers])
     places = np.array([answer.place for answer in answers], np.int64)
     table = Answers(
         places=places,
@@ -113,10 +117,19 @@ def _ask(
     return table, tuple(set_aside)
 
 
+def _check_unseen(model: Classifier, dataset: Dataset, pictures: list[tuple[str, str]]) -> None:
+    if fingerprint(pictures) == model.metadata.dataset.get("fingerprint"):
+        raise DatasetError(
+            f"{dataset.name} holds the very pictures that {model.name} was trained on, of which it knows the answers; "
+            "evaluate it on others, such as the test split."
+        )
+
+
 def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: int) -> _Answer | SetAside:
     key = dataset.key(place)
     try:
-        look = model.look(dataset[place].encoded, ("probabilities", *untrained.outputs))
+        sample = dataset[place]
+        look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
     except UnreadableImageError as error:
         return SetAside(key, error.reason)
-    return _Answer(place, key, look["probabilities"], untrained.probabilities(look))
+    return _Answer(place, key, sample.sha256, look["probabilities"], untrained.probabilities(look))

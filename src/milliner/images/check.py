@@ -10,7 +10,7 @@ from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import Entry, list_entries, read_bounded, storable
-from milliner.images.inspect import inspect
+from milliner.images.inspect import RULES, inspect
 from milliner.images.ledger import LEDGER_NAME, Ledger, PictureRow
 
 _ROWS_AT_ONCE = 64
@@ -48,7 +48,7 @@ def check(folder: str | Path, *, ledger: str | Path | None = None, progress: Pro
 
     Set aside are files that do not decode, are tiny or blank, have a name that lists cannot hold, or equal
     another file byte for byte (of equal files under one label the first stays; under two labels none does).
-    Files that have not changed since the last check are not opened again.
+    Files that have not changed since they were last checked by the same rules are not opened again.
 
     Args:
         folder: ``<folder>/<label>/<file>``.
@@ -65,13 +65,22 @@ def check(folder: str | Path, *, ledger: str | Path | None = None, progress: Pro
 
 
 def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: Progress = silent) -> CheckResult:
-    """`check` for some of a folder's files, as lists name them; the ledger keeps its rows of the others."""
+    """`check` for some of a folder's files, as lists name them.
+
+    What the ledger knows of the others counts as well: they may be twins, of which one of these then stays.
+    """
+    place = _place(root, ledger)
     with Ledger.open(ledger) as book:
-        known = book.pictures()
-        rows, fresh = _look(entries, known, book, progress)
-        judged = _set_duplicates_aside(rows)
+        stored = book.pictures()
+        known = {file: row for file, row in stored.items() if row.root == place}
+        book.forget_pictures(stored.keys() - known.keys())
+        rows, fresh = _look(entries, known, place, book, progress)
+        named = {row.file for row in rows}
+        others = [row for file, row in known.items() if file not in named and _holds(row, root / file)]
+        judged = _set_duplicates_aside([*rows, *others])
         book.add_all(row for row in judged if known.get(row.file) != row and storable(row.file))
         book.forget_pictures(file for file in known if not (root / file).exists())
+    judged = judged[: len(rows)]
     result = CheckResult(tuple(judged), fresh)
     if not result.kept:
         reasons = ", ".join(
@@ -81,15 +90,22 @@ def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: P
     return result
 
 
+def _place(root: Path, ledger: Path) -> str:
+    """The checked folder as the ledger's rows name it."""
+    if ledger.parent.resolve() == root.resolve():
+        return ""
+    return str(root.resolve()).encode("utf-8", "backslashreplace").decode()  # a ledger holds text only
+
+
 def _look(
-    entries: list[Entry], known: dict[str, PictureRow], book: Ledger, progress: Progress
+    entries: list[Entry], known: dict[str, PictureRow], place: str, book: Ledger, progress: Progress
 ) -> tuple[list[PictureRow], int]:
     """Rows of all entries, with the verdict on each file alone; new ones are recorded on the way."""
     rows: list[PictureRow] = []
     unsaved: list[PictureRow] = []
     fresh = 0
     with progress("check", len(entries)) as advance:
-        for row in ordered_map(lambda entry: _row(entry, known.get(entry.key)), entries):
+        for row in ordered_map(lambda entry: _row(entry, known.get(entry.key), place), entries):
             if known.get(row.file) is not row:
                 fresh += 1
                 if storable(row.file):
@@ -103,14 +119,15 @@ def _look(
     return rows, fresh
 
 
-def _row(entry: Entry, known: PictureRow | None) -> PictureRow:
+def _row(entry: Entry, known: PictureRow | None, place: str) -> PictureRow:
+    if known and known.label == entry.label and _holds(known, entry.path):
+        return known
+    row = PictureRow(entry.key, entry.label, 0, 0, "set aside", reason="unreadable", root=place, rules=RULES)
     try:
         facts = entry.path.stat()
     except OSError:
-        return PictureRow(entry.key, entry.label, 0, 0, "set aside", reason="unreadable")
-    if known and (known.bytes, known.modified_ns, known.label) == (facts.st_size, facts.st_mtime_ns, entry.label):
-        return known
-    row = PictureRow(entry.key, entry.label, facts.st_size, facts.st_mtime_ns, "set aside")
+        return row
+    row = replace(row, bytes=facts.st_size, modified_ns=facts.st_mtime_ns)
     try:
         encoded = read_bounded(entry.path)
     except UnreadableImageError as error:
@@ -126,6 +143,15 @@ def _row(entry: Entry, known: PictureRow | None) -> PictureRow:
         height=seen.height,
         format=seen.format,
     )
+
+
+def _holds(row: PictureRow, path: Path) -> bool:
+    """Whether a row still tells of its file: neither the file nor the rules have changed."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    return (row.bytes, row.modified_ns, row.rules) == (facts.st_size, facts.st_mtime_ns, RULES)
 
 
 def _name_fault(key: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one, and two writers never mix."""
+"""Writing files so that a reader never meets half of one, and two writers never mix; reading them within bounds."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from milliner.core.errors import MillinerError
+from milliner.core.errors import DatasetError, MillinerError
 
 try:
     import fcntl
@@ -23,7 +23,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with _open_alone(part, path) as file:
+    with _named(path, part), _open_alone(part, path) as file:
         try:
             yield file
             sync(file)
@@ -32,6 +32,17 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             part.unlink(missing_ok=True)
             raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def _named(path: Path, part: Path) -> Iterator[None]:
+    """Lets the system's errors name the file that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename = str(path)
+        raise
 
 
 def sync(file: IO[bytes]) -> None:
@@ -44,6 +55,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes a whole file through `atomic_file`."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """A whole file's bytes; raises DatasetError where there are more than `limit`, OSError where it can't be read."""
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise DatasetError(f"{path} is over {limit >> 20} MiB; shrink it or check the path.")
+    return content
 
 
 def _open_alone(part: Path, path: Path) -> IO[bytes]:

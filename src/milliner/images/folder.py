@@ -4,11 +4,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.sample import Sample
 from milliner.images.decode import MAX_BYTES
+from milliner.images.files import read_at_most
 from milliner.images.ledger import LEDGER_NAME, Ledger
+
+_LEDGER_FILES: Final = {LEDGER_NAME, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"}
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,25 @@ def _is_class_folder(path: Path, root: Path) -> bool:
 
 
 def _entries_below(folder: Path, root: Path) -> Iterator[Entry]:
+    for path in _visible_below(folder):
+        # A broken link is listed, to be reported as unreadable.
+        if path.is_file() or not path.exists():
+            yield Entry(path.relative_to(root).as_posix(), folder.name, path)
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that may be a picture, sorted: visible, regular, and no ledger's.
+
+    Links to folders are not followed; pipes and devices are left out, since opening one may wait for ever.
+    Raises OSError where a folder cannot be listed.
+    """
+    yield from sorted((path for path in _visible_below(folder) if path.is_file()), key=lambda path: path.as_posix())
+
+
+def _visible_below(folder: Path) -> Iterator[Path]:
     for place, subfolders, files in os.walk(folder, onerror=_raise):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in files:
-            path = Path(place, name)
-            # Opening a pipe would wait for its writer for ever; a broken link is listed, to be reported as unreadable.
-            if not name.startswith(".") and (path.is_file() or not path.exists()):
-                yield Entry(path.relative_to(root).as_posix(), folder.name, path)
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if not name.startswith(".") and name not in _LEDGER_FILES)
 
 
 def _raise(error: OSError) -> None:
@@ -71,15 +87,17 @@ def _raise(error: OSError) -> None:
 def read_bounded(path: Path) -> bytes:
     """A picture file's bytes; raises UnreadableImageError with reason ``unreadable`` or ``too many bytes``."""
     try:
-        with path.open("rb") as file:
-            encoded = file.read(MAX_BYTES + 1)
+        return read_at_most(path, MAX_BYTES)
+    except FileNotFoundError as error:
+        raise UnreadableImageError("unreadable", f"{path} cannot be read: it is not there; check the path") from error
     except OSError as error:
         raise UnreadableImageError(
             "unreadable", f"{path} cannot be read ({error.strerror}); check its rights"
         ) from error
-    if len(encoded) > MAX_BYTES:
-        raise UnreadableImageError("too many bytes", f"{path} is over {MAX_BYTES >> 20} MiB; shrink it first")
-    return encoded
+    except DatasetError as error:
+        raise UnreadableImageError(
+            "too many bytes", f"{path} is over {MAX_BYTES >> 20} MiB; shrink it first"
+        ) from error
 
 
 class FolderDataset:

@@ -6,13 +6,16 @@ from typing import Final
 import numpy as np
 
 from milliner.core.errors import UnreadableImageError
-from milliner.images.decode import decode, opened
+from milliner.images.decode import DECODER, decode, opened
 
 MIN_SIDE: Final = 16
 """Pixels; a smaller picture shows nothing that a network could learn from."""
 
 _BLANK_SPREAD: Final = 2.0  # standard deviation in grey levels (0..255) under which a picture shows nothing
 _GLANCE: Final = 128  # pixels a side at which blankness is judged
+
+RULES: Final = f"rules 1, {MIN_SIDE} pixels, spread {_BLANK_SPREAD}, {DECODER}"
+"""What a verdict depends on besides the file; raise the number when `inspect` judges otherwise."""
 
 
 @dataclass(frozen=True)

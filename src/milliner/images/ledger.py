@@ -16,7 +16,7 @@ from milliner.core.errors import DatasetError
 
 LEDGER_NAME: Final = "ledger.sqlite"
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS fetched (
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS fetched (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pictures (
   file TEXT PRIMARY KEY, label TEXT NOT NULL, sha256 TEXT, bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
-  width INTEGER, height INTEGER, format TEXT, status TEXT NOT NULL, reason TEXT
+  width INTEGER, height INTEGER, format TEXT, status TEXT NOT NULL, reason TEXT,
+  root TEXT NOT NULL, rules TEXT NOT NULL
 ) WITHOUT ROWID;
 """
 
@@ -48,7 +49,11 @@ class FetchRow:
 
 @dataclass(frozen=True)
 class PictureRow:
-    """What checking found of one file. `modified_ns` and `bytes` tell whether the file has changed since."""
+    """What checking found of one file. `modified_ns` and `bytes` tell whether the file has changed since.
+
+    `root` is the folder that `file` is relative to, empty for the ledger's own, so that a folder may be moved with
+    its ledger. `rules` are those that the verdict was given by.
+    """
 
     file: str
     label: str
@@ -60,6 +65,8 @@ class PictureRow:
     height: int | None = None
     format: str | None = None
     reason: str | None = None
+    root: str = ""
+    rules: str = ""
 
 
 Row = TypeVar("Row", FetchRow, PictureRow)
@@ -79,7 +86,10 @@ class Ledger:
             with closing(_connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")  # a commit then costs no wait for the disk
                 connection.execute("PRAGMA synchronous=NORMAL")
-                _check_version(connection, path)
+                if (
+                    _check_version(connection, path) == 1
+                ):  # its verdicts do not say by which rules; check gives them anew
+                    connection.execute("DROP TABLE pictures")
                 connection.executescript(f"{_SCHEMA}; PRAGMA user_version = {_SCHEMA_VERSION}")
                 yield cls(connection)
         except sqlite3.Error as error:
@@ -148,7 +158,8 @@ def _unusable(path: Path, error: Exception) -> DatasetError:
     return DatasetError(f"The ledger {path} cannot be used ({error}); check its folder's rights and space.")
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > _SCHEMA_VERSION:
         raise DatasetError(f"{path} was written by a newer Milliner (ledger {version}); upgrade milliner to use it.")
+    return int(version)

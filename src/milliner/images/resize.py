@@ -9,6 +9,11 @@ from PIL import Image
 
 from milliner.images.decode import decode, pixels
 
+DEFAULT_SIZE: Final = 384
+"""Pixels a side; chosen by cross-validation on training lists, see benchmarks/RESULTS.md."""
+
+MAX_SIZE: Final = 2048
+
 _FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -26,7 +31,7 @@ class ResizePolicy:
     """`bilinear` or `bicubic`."""
 
     def __post_init__(self) -> None:
-        if not 32 <= self.size <= 2048:
+        if not 32 <= self.size <= MAX_SIZE:
             raise ValueError(f"the network's side must be 32 to 2048 pixels, not {self.size}")
         if self.filter not in _FILTERS:
             raise ValueError(f"filter must be one of {', '.join(_FILTERS)}, not {self.filter!r}")

@@ -8,7 +8,9 @@ from typing import Final
 
 from milliner.core.errors import SettingsError
 from milliner.images.files import write_atomically
+from milliner.images.resize import DEFAULT_SIZE
 from milliner.project.settings import SETTINGS_NAME
+from milliner.sources.label import checked_label
 
 DRAWN: Final = "scenes:200"
 
@@ -17,7 +19,7 @@ _TEMPLATE: Final = """\
 # and skips what is up to date.
 
 name = {name}
-seed = 0
+seed = 0  # decides the split and the folds; another one also draws other scenes, beside those that are there
 {endpoint}
 # Where pictures come from; each source names their class itself.
 #   "scenes:200"        200 drawn scenes of workers for each of helmet and nohelmet: something to start with
@@ -34,7 +36,7 @@ train = 0.7
 test = 0.3
 
 [train]
-size = 384           # pixels a side that the network sees; smaller is faster, larger sees smaller things
+size = {size}           # pixels a side that the network sees; smaller is faster, larger sees smaller things
 abstain_below = 0.0  # 0.8 would mark pictures whose best probability is under 80 % as doubtful
 """
 
@@ -62,6 +64,7 @@ def new(
 
     Raises:
         SettingsError: the folder holds a project already, or its name cannot name a file.
+        FetchError: a label of `init` cannot name a folder.
     """
     folder = Path(name)
     word = folder.resolve().name
@@ -70,6 +73,8 @@ def new(
     path = folder / SETTINGS_NAME
     if path.exists():
         raise SettingsError(f"{path} exists already; choose another name, or go into {folder} and `milliner run`.")
+    for label in init or {}:
+        checked_label(label, "init")
     if not sources:
         sources, init = [DRAWN], init or {"helmet": "crash helmet"}
     classes = [f"[classes.{_key(label)}]\ninit = {_string(name)}\n" for label, name in (init or {}).items()]
@@ -78,6 +83,7 @@ def new(
         endpoint=f"endpoint = {_string(endpoint)}\n" if endpoint else "",
         sources="[" + ", ".join(_string(source) for source in sources) + "]",
         classes="".join(classes) or _EXAMPLE,
+        size=DEFAULT_SIZE,
     )
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from milliner.images.files import write_atomically
 from milliner.project.create import DRAWN, new
-from milliner.project.settings import SETTINGS_NAME
+from milliner.project.settings import SETTINGS_NAME, load_settings
 from milliner.shards.lists import read_list
 from milliner.sources.reachable import reachable
 
@@ -20,8 +20,6 @@ class DemoProject:
     folder: Path
     drawn: bool
     """The photographs could not be reached, so scenes are drawn."""
-    resumed: bool
-    """The folder was there already and is gone on with."""
 
 
 def prepare_demo(folder: str | Path, *, endpoint: str | None = None) -> DemoProject:
@@ -34,13 +32,13 @@ def prepare_demo(folder: str | Path, *, endpoint: str | None = None) -> DemoProj
     place = Path(folder)
     settings = place / SETTINGS_NAME
     if settings.exists():
-        return DemoProject(place, drawn=DRAWN in settings.read_text(encoding="utf-8"), resumed=True)
+        return DemoProject(place, drawn=DRAWN in load_settings(settings).sources)
     addresses = resources.files("milliner.project").joinpath(_LIST).read_bytes()
     write_atomically(place / _LIST, addresses)
     found = reachable(f"urls:{place / _LIST}", endpoint)
     sources = [f"urls:{_LIST}"] if found else [DRAWN]
     new(str(place), sources, init={"helmet": "crash helmet"}, endpoint=endpoint if found else None)
-    return DemoProject(place, drawn=not found, resumed=False)
+    return DemoProject(place, drawn=not found)
 
 
 def sample_pictures(folder: Path, each: int = 2) -> list[Path]:

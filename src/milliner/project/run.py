@@ -43,11 +43,11 @@ def run_stages(project: Project, progress: Progress = silent) -> Iterator[StageR
     for stage in STAGES:
         start = perf_counter()
         fingerprint = _fingerprint(stage, project)
-        reason = state.reason_to_run(stage.name, fingerprint, digest_of_files(stage.outputs(project)))
+        reason = state.reason_to_run(stage.name, fingerprint, digest_of_files(stage.outputs(project), project.folder))
         if reason:
-            summary = stage.run(project, progress)
+            outcome = stage.run(project, progress)
             # Inputs are looked at before the run: where they change during it, the next run does it again.
-            state.record(stage.name, fingerprint, digest_of_files(stage.outputs(project)), summary)
+            state.record(stage.name, fingerprint, digest_of_files(stage.outputs(project), project.folder), outcome)
         yield StageReport(
             stage=stage.name,
             ran=reason is not None,

@@ -3,14 +3,27 @@
 import difflib
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from milliner.core.errors import SettingsError
+from milliner.backbones.imagenet import class_index
+from milliner.core.errors import MillinerError, SettingsError
+from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE
+from milliner.shards.split import DEFAULT_SPLIT, check_shares
+from milliner.sources.label import checked_label
 
 SETTINGS_NAME: Final = "milliner.toml"
+
+
+def _checked(check: Callable[..., object], *values: object) -> None:
+    """Runs another floor's check where pydantic knows the place of the value."""
+    try:
+        check(*values)
+    except MillinerError as error:
+        raise ValueError(str(error).rstrip(".")) from error
 
 
 class _Strict(BaseModel):
@@ -25,11 +38,18 @@ class ClassSettings(_Strict):
     init: str | None = None
     """The ImageNet class that means this one: evaluations compare with what the network knew before training."""
 
+    @field_validator("init")
+    @classmethod
+    def _check_init(cls, value: str | None) -> str | None:
+        if value is not None:
+            _checked(class_index, value)
+        return value
+
 
 class TrainSettings(_Strict):
     """``[train]``."""
 
-    size: int = 384
+    size: Annotated[int, Field(ge=32, le=MAX_SIZE, multiple_of=32)] = DEFAULT_SIZE
     """Pixels a side of the square that the network sees, a multiple of 32."""
     abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The model abstains where its best probability is lower."""
@@ -49,18 +69,31 @@ class Settings(_Strict):
     endpoint: str | None = None
     """A mirror that is asked in place of every address's own host."""
     classes: dict[str, ClassSettings] = {}
-    split: dict[str, float] = {"train": 0.7, "test": 0.3}
+    split: dict[str, float] = DEFAULT_SPLIT
     """Share of each split; `train` and `test` are needed."""
     lists: dict[str, str] = {}
     """A .lst file for each split, instead of `split`."""
     train: TrainSettings = TrainSettings()
 
-    @model_validator(mode="after")
-    def _check_splits(self) -> "Settings":
-        for table, names in (("split", self.split), ("lists", self.lists)):
-            if names and not {"train", "test"} <= set(names):
-                raise ValueError(f"[{table}] needs both train and test")
-        return self
+    @field_validator("split", "lists")
+    @classmethod
+    def _check_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value and not {"train", "test"} <= set(value):
+            raise ValueError("both train and test are needed")
+        return value
+
+    @field_validator("split")
+    @classmethod
+    def _check_shares(cls, value: dict[str, float]) -> dict[str, float]:
+        _checked(check_shares, value)
+        return value
+
+    @field_validator("classes")
+    @classmethod
+    def _check_labels(cls, value: dict[str, ClassSettings]) -> dict[str, ClassSettings]:
+        for label in value:
+            _checked(checked_label, label, "[classes]")
+        return value
 
     @property
     def init(self) -> dict[str, str]:
@@ -93,11 +126,21 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{where}: {_explain(first['type'], place, first['msg'])}") from error
 
 
+_PLAIN: Final = {
+    "tuple_type": 'it must be a list, such as ["scenes:200"]',
+    "model_type": "it must be a table, with keys of its own",
+    "dict_type": "it must be a table, with keys of its own",
+    "string_pattern_mismatch": "it must be letters, digits, dots, dashes and underscores",
+}
+"""Where pydantic's words are about Python."""
+
+
 def _explain(kind: str, place: tuple[str, ...], message: str) -> str:
     *table, key = place or ("",)
     if kind != "extra_forbidden":
-        wrong = message.removeprefix("Value error, ")
-        return f"{'.'.join(place)}: {wrong[:1].lower()}{wrong[1:]}." if place else f"{wrong}."
+        own = kind == "value_error"
+        wrong = message.removeprefix("Value error, ") if own else _PLAIN.get(kind, message[:1].lower() + message[1:])
+        return f"{'.'.join(place)}: {wrong.rstrip('?')}{'?' if wrong.endswith('?') else '.'}"
     near = difflib.get_close_matches(key, _keys_of(table), n=1)
     known = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_keys_of(table))}."
     return f"there is no setting {key!r}{' in [' + '.'.join(table) + ']' if table else ''}; {known}"

@@ -11,9 +11,9 @@ from milliner.core.progress import Progress
 from milliner.evaluation.evaluate import evaluate
 from milliner.images.check import check
 from milliner.images.files import write_atomically
-from milliner.images.ledger import LEDGER_NAME
+from milliner.images.ledger import LEDGER_NAME, Ledger
 from milliner.project.layout import Project
-from milliner.project.state import digest_of, digest_of_files
+from milliner.project.state import Outcome, digest_of, digest_of_files
 from milliner.shards.pack import pack
 from milliner.sources.fetch import fetch, open_source
 from milliner.sources.source import Options
@@ -39,7 +39,7 @@ class Stage(ABC):
         """The files that it writes; where one of them changes, the stage runs again."""
 
     @abstractmethod
-    def run(self, project: Project, progress: Progress) -> str:
+    def run(self, project: Project, progress: Progress) -> Outcome:
         """Does the work and sums it up in a few words."""
 
 
@@ -68,16 +68,23 @@ class Fetch(Stage):
         """The class folders; pictures that were deleted or added by hand show in their time of change."""
         return _class_folders(project) if _batches(project) else ()
 
-    def run(self, project: Project, progress: Progress) -> str:
+    def run(self, project: Project, progress: Progress) -> Outcome:
         """Fetches the project's sources, then those of each class."""
         counts = {"stored": 0, "already": 0, "rejected": 0, "failed": 0}
         for label, sources in _batches(project):
             result = fetch(sources, limit=project.settings.limit, progress=progress, **asdict(_options(project, label)))
             for name, count in result.totals().items():
                 counts[name] += count
+        summary = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "stored")
         if not _batches(project):
-            return "no sources in milliner.toml; pictures/ is used as it is"
-        return ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "stored")
+            summary = "no sources in milliner.toml; pictures/ is used as it is"
+        if earlier := _of_earlier_sources(project):
+            summary += f"; {earlier} of sources no longer listed are still in pictures/: delete what is not wanted"
+        failed = counts["failed"]
+        return Outcome(
+            summary=summary,
+            unfinished=f"{failed} pictures failed the last time" if failed else "",
+        )
 
 
 class Check(Stage):
@@ -91,16 +98,16 @@ class Check(Stage):
 
     def inputs(self, project: Project) -> str:
         """Every picture."""
-        return digest_of_files(_pictures(project))
+        return digest_of_files(_pictures(project), project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The ledger is shared with fetching, so it tells nothing of this stage."""
         return ()
 
-    def run(self, project: Project, progress: Progress) -> str:
+    def run(self, project: Project, progress: Progress) -> Outcome:
         """Looks at every picture that is new or has changed."""
         result = check(project.pictures, progress=progress)
-        return f"{len(result.kept)} kept, {len(result.set_aside)} set aside"
+        return Outcome(f"{len(result.kept)} kept, {len(result.set_aside)} set aside")
 
 
 class Pack(Stage):
@@ -114,14 +121,14 @@ class Pack(Stage):
 
     def inputs(self, project: Project) -> str:
         """Every picture, and the lists."""
-        return digest_of_files([*_pictures(project), *_lists(project).values()])
+        return digest_of_files([*_pictures(project), *_lists(project).values()], project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The record files with what lies beside them."""
         names = project.settings.lists or project.settings.split
         return [project.packed / f"{name}{end}" for name in names for end in (".rec", ".idx", ".lst", ".labels")]
 
-    def run(self, project: Project, progress: Progress) -> str:
+    def run(self, project: Project, progress: Progress) -> Outcome:
         """Packs ``pictures/`` into ``packed/``."""
         settings = project.settings
         result = pack(
@@ -132,7 +139,7 @@ class Pack(Stage):
             seed=settings.seed,
             progress=progress,
         )
-        return ", ".join(f"{shard.split} {shard.records}" for shard in result.shards)
+        return Outcome(", ".join(f"{shard.split} {shard.records}" for shard in result.shards))
 
 
 class Train(Stage):
@@ -151,13 +158,13 @@ class Train(Stage):
 
     def inputs(self, project: Project) -> str:
         """The training split."""
-        return digest_of_files([project.packed / "train.rec", project.packed / "train.labels"])
+        return digest_of_files([project.packed / "train.rec", project.packed / "train.labels"], project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The model file."""
         return [project.model]
 
-    def run(self, project: Project, progress: Progress) -> str:
+    def run(self, project: Project, progress: Progress) -> Outcome:
         """Trains ``models/<name>.onnx``."""
         settings = project.settings
         result = train(
@@ -170,7 +177,7 @@ class Train(Stage):
             cache=project.memory / CACHE_NAME,
             progress=progress,
         )
-        return f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}"
+        return Outcome(f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}")
 
 
 class Evaluate(Stage):
@@ -184,18 +191,20 @@ class Evaluate(Stage):
 
     def inputs(self, project: Project) -> str:
         """The model and the test split."""
-        return digest_of_files([project.model, project.packed / "test.rec", project.packed / "test.labels"])
+        return digest_of_files(
+            [project.model, project.packed / "test.rec", project.packed / "test.labels"], project.folder
+        )
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The report and the figures."""
         return [project.report, project.report.with_suffix(".json")]
 
-    def run(self, project: Project, progress: Progress) -> str:
+    def run(self, project: Project, progress: Progress) -> Outcome:
         """Writes ``reports/<name>.html`` and ``.json``."""
         result = evaluate(project.model, project.packed / "test.rec", report=project.report, progress=progress)
         document = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
         write_atomically(project.report.with_suffix(".json"), document.encode())
-        return result.verdict
+        return Outcome(result.verdict)
 
 
 STAGES: tuple[Stage, ...] = (Fetch(), Check(), Pack(), Train(), Evaluate())
@@ -206,6 +215,17 @@ def _batches(project: Project) -> list[tuple[str | None, tuple[str, ...]]]:
     settings = project.settings
     every = [(None, settings.sources), *((label, found.sources) for label, found in settings.classes.items())]
     return [(label, sources) for label, sources in every if sources]
+
+
+def _of_earlier_sources(project: Project) -> int:
+    """Pictures that were fetched from what the settings do not name any more."""
+    path = project.pictures / LEDGER_NAME
+    if not path.exists():
+        return 0
+    listed = {source for _, sources in _batches(project) for source in sources}
+    with Ledger.read(path) as ledger:
+        files = {row.file for row in ledger.fetched() if row.file and row.source not in listed}
+    return sum((project.pictures / file).exists() for file in files)
 
 
 def _options(project: Project, label: str | None) -> Options:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
+from importlib.metadata import version
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,15 @@ class Fingerprint:
         return "milliner changed" if self.code != earlier.code else None
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage made of its input."""
+
+    summary: str
+    unfinished: str = ""
+    """The reason to run again although nothing changed; empty where all is done."""
+
+
 class State:
     """The stages' last runs, in one JSON file. A damaged or missing file only means that every stage runs again."""
 
@@ -43,21 +54,21 @@ class State:
         run = self._runs.get(stage)
         if run is None:
             return "it has not run yet"
-        change = now.change_since(Fingerprint(run["code"], run["settings"], run["inputs"]))
+        change = now.change_since(Fingerprint(run["code"], run["settings"], run["inputs"])) or run["unfinished"]
         return change or ("its output is gone or was changed" if run["outputs"] != outputs else None)
 
     def summary(self, stage: str) -> str:
         """What the stage's last run said."""
         return self._runs[stage]["summary"]
 
-    def record(self, stage: str, now: Fingerprint, outputs: str, summary: str) -> None:
-        """Remembers a finished run."""
-        self._runs[stage] = {**asdict(now), "outputs": outputs, "summary": summary}
+    def record(self, stage: str, now: Fingerprint, outputs: str, outcome: Outcome) -> None:
+        """Remembers a run."""
+        self._runs[stage] = {**asdict(now), "outputs": outputs, **asdict(outcome)}
         write_atomically(self._path, json.dumps(self._runs, indent=1, sort_keys=True).encode())
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
-    wanted = {"code", "settings", "inputs", "outputs", "summary"}
+    wanted = {"code", "settings", "inputs", "outputs", "summary", "unfinished"}
     try:
         runs = json.loads(path.read_bytes())
         return {stage: run for stage, run in runs.items() if set(run) == wanted}
@@ -70,23 +81,28 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def digest_of_files(paths: Iterable[Path]) -> str:
-    """A digest of files by name, size and time of change, without reading them."""
-    return digest_of(sorted(_facts(path) for path in paths))
+def digest_of_files(paths: Iterable[Path], root: Path) -> str:
+    """A digest of files by name, size and time of change, without reading them.
+
+    Names are relative to `root`, so that neither a moved project nor another way of naming it counts as a change.
+    """
+    return digest_of(sorted(_facts(path, root) for path in paths))
 
 
-def _facts(path: Path) -> tuple[str, int, int]:
+def _facts(path: Path, root: Path) -> tuple[str, int, int]:
+    name = os.path.relpath(path, root)
     try:
         facts = path.stat()
     except OSError:
-        return str(path), -1, -1
-    return str(path), facts.st_size, facts.st_mtime_ns
+        return name, -1, -1
+    return name, facts.st_size, facts.st_mtime_ns
 
 
 @cache
 def code_version() -> str:
-    """The version, and a digest of the sources, so that a checkout that is being worked on counts as new."""
-    digest = hashlib.sha256(__version__.encode())
+    """Milliner's version, those of what computes for it, and a digest of the sources, for checkouts in work."""
+    versions = [version(package) for package in ("numpy", "onnxruntime", "pillow")]
+    digest = hashlib.sha256("".join([__version__, *versions]).encode())
     for name, content in sorted(_sources(resources.files("milliner"), "")):
         digest.update(name.encode() + content)
     return digest.hexdigest()

@@ -6,6 +6,7 @@ from milliner.core.errors import DatasetError
 from milliner.core.plugins import find_plugins
 from milliner.core.sample import Dataset
 from milliner.images.folder import FolderDataset
+from milliner.shards.format import Format
 
 
 def open_dataset(path: str | Path) -> Dataset:
@@ -20,8 +21,8 @@ def open_dataset(path: str | Path) -> Dataset:
 
 
 def _open_packed(path: Path) -> Dataset:
-    formats = {found.suffix: found for found in find_plugins("milliner.shards", "FORMAT").values()}
+    plugins: dict[str, Format] = find_plugins("milliner.shards", "FORMAT")
+    formats = {found.suffix: found for found in plugins.values()}
     if path.suffix not in formats:
         raise DatasetError(f"{path} is not a dataset; give a folder of class folders or a {', '.join(formats)} file.")
-    dataset: Dataset = formats[path.suffix].open(path)
-    return dataset
+    return formats[path.suffix].open(path)

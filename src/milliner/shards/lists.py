@@ -6,8 +6,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from milliner.core.errors import DatasetError
+from milliner.images.files import read_at_most
 
 _LARGEST_LABEL: Final = 3.4e38  # record files hold labels as 32-bit floats
+_MAX_BYTES: Final = 2**28  # of a list, an index or a file of names: some four million lines
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,23 @@ def format_line(identity: int, labels: Sequence[float], path: str) -> str:
     return "\t".join([str(identity), *(f"{label:f}" for label in labels), path]) + "\n"
 
 
-def read_list(path: Path) -> list[ListLine]:
-    """Reads a list; raises DatasetError with the line's number where one does not hold together."""
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text that any editor may have written; raises DatasetError where it is none or too long."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        if path.exists() and not path.is_file():
+            raise DatasetError(f"{path} cannot be read (it is no regular file); check the path.")
+        text = read_at_most(path, _MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); check the path.") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    lines = [_parse(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        raise DatasetError(f"{path} is not UTF-8 text; save it as UTF-8 or pack again.") from error
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def read_list(path: Path) -> list[ListLine]:
+    """Reads a list; raises DatasetError with the line's number where one does not hold together."""
+    lines = [_parse(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not lines:
         raise DatasetError(f"{path} lists no picture; write one line of id, label and path for each.")
     seen: set[int] = set()

@@ -2,11 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
@@ -14,8 +14,9 @@ from milliner.core.progress import Advance, Progress, silent
 from milliner.images.check import CheckResult, check, check_entries
 from milliner.images.folder import Entry, read_bounded
 from milliner.images.ledger import LEDGER_NAME, PictureRow
+from milliner.shards.format import Record, Writer
 from milliner.shards.lists import ListLine, read_list
-from milliner.shards.recordio import FORMAT, Record, RecordWriter
+from milliner.shards.recordio import FORMAT
 from milliner.shards.split import DEFAULT_SPLIT, check_names, check_shares, stratified_split
 
 
@@ -72,7 +73,8 @@ def pack(
 
     Args:
         folder: the labelled folder.
-        into: where ``<split>.rec``, ``.idx``, ``.lst`` and ``.labels`` are written.
+        into: where ``<split>.rec``, ``.idx``, ``.lst`` and ``.labels`` are written; all that was packed there
+            before goes, also splits of other names.
         split: name and share of each split, summing to 1; train 0.7 and test 0.3 when left out.
         lists: name and ``.lst`` file of each split, instead of `split`; their ids and labels are kept.
         seed: decides the split and the order of records.
@@ -102,6 +104,7 @@ def pack(
         writers = {name: files.enter_context(FORMAT.writer(path, plan.labels)) for name, path in paths.items()}
         for name, lines in plan.splits.items():
             _write(root, lines, writers[name], advance)
+        _remove_earlier(target, paths.values(), spare=(lists or {}).values())
     return PackResult(tuple(_shard(name, path, plan) for name, path in paths.items()), checked.set_aside)
 
 
@@ -160,11 +163,27 @@ def _names(lines: list[ListLine]) -> tuple[str, ...]:
     return tuple(each) if agree else ()
 
 
-def _write(root: Path, lines: list[ListLine], writer: RecordWriter, advance: Advance) -> None:
+def _write(root: Path, lines: list[ListLine], writer: Writer, advance: Advance) -> None:
     for line, encoded in zip(lines, ordered_map(lambda line: read_bounded(root / line.path), lines), strict=True):
         writer.add(Record(line.id, line.labels, encoded), line.path)
         advance()
     writer.sync()
+
+
+def _remove_earlier(target: Path, paths: Iterable[Path], spare: Iterable[str | Path]) -> None:
+    """Removes what was packed here before, since an old split might share pictures with a new one of another name.
+
+    Only packing writes a list and names beside a record file, so others' files stay, as do the lists that were given.
+    """
+    spared = {Path(path).resolve() for path in spare}
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for path in target.glob(f"*{FORMAT.suffix}"):
+        beside = [path.with_suffix(suffix) for suffix in (".idx", ".lst", ".labels")]
+        if path.is_file() and all(file.is_file() for file in beside[1:]):
+            for file in (path, *beside):
+                if file.resolve() not in spared:
+                    file.unlink(missing_ok=True)
 
 
 def _shard(split: str, path: Path, plan: _Plan) -> Shard:
@@ -172,6 +191,3 @@ def _shard(split: str, path: Path, plan: _Plan) -> Shard:
     numbers = [line.labels[0] for line in lines]
     counts = Counter(plan.labels[int(number)] if plan.labels else f"{number:g}" for number in numbers)
     return Shard(split, path, len(lines), dict(sorted(counts.items())))
-
-
-__all__: Final = ["PackResult", "Shard", "pack"]

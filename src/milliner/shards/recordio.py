@@ -11,7 +11,6 @@ import mmap
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
@@ -19,7 +18,8 @@ from typing import IO, Final
 from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
 from milliner.images.files import atomic_file, sync
-from milliner.shards.lists import format_line, read_list
+from milliner.shards.format import Format, Record
+from milliner.shards.lists import format_line, read_lines, read_list
 
 _MAGIC: Final = b"\x0a\x23\xd7\xce"
 _PART: Final = struct.Struct("<4sI")
@@ -27,15 +27,6 @@ _HEADER: Final = struct.Struct("<IfQQ")
 _LENGTH_MASK: Final = (1 << 29) - 1
 _MAX_RESIDENT: Final = 16 * 2**20  # bytes of a file that are kept mapped after reading them, about
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One picture in a record file. `labels` are numbers; RecordIO knows no names."""
-
-    id: int
-    labels: tuple[float, ...]
-    encoded: bytes
 
 
 class RecordIO:
@@ -71,7 +62,7 @@ class RecordIO:
         return RecordDataset(path)
 
 
-FORMAT: Final = RecordIO()
+FORMAT: Final[Format] = RecordIO()
 
 
 class RecordWriter:
@@ -266,11 +257,10 @@ class RecordDataset:
         path = self._path.with_suffix(".labels")
         if not path.exists():
             return ()
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DatasetError(f"{path} is not UTF-8 text; save it as UTF-8 or pack again.") from error
-        return tuple(text.removesuffix("\n").split("\n")) if text else ()
+        names = tuple(read_lines(path))
+        if len(set(names)) < len(names) or "" in names:
+            raise DatasetError(f"{path} has an empty line or one name twice; give every class its own or pack again.")
+        return names
 
     def _number(self, position: int) -> int:
         label = self._file.first_label(position)
@@ -287,7 +277,7 @@ class RecordDataset:
         if not path.exists():
             return positions
         try:
-            listed = [int(line.split("\t")[1]) for line in path.read_text(encoding="ascii").splitlines()]
+            listed = [int(line.split("\t")[1]) for line in read_lines(path)]
         except (ValueError, IndexError) as error:
             raise DatasetError(f"{path} is not an index of id<tab>position lines; delete it or pack again.") from error
         if sorted(listed) != positions:

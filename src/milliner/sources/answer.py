@@ -37,18 +37,24 @@ def target(address: str, endpoint: httpx.URL | None) -> httpx.URL:
     """The URL to ask for `address`, at `endpoint` where there is one; raises NoPictureError if it is not http(s)."""
     try:
         url = httpx.URL(address)
-    except httpx.InvalidURL as error:
-        raise _bad_address() from error
-    if url.scheme not in SCHEMES or not url.host:
-        raise _bad_address()
+        sound = askable(url)
+    except (httpx.InvalidURL, ValueError) as error:  # such as host names that no alphabet allows
+        raise bad_address() from error
+    if not sound:
+        raise bad_address()
     return url.copy_with(scheme=endpoint.scheme, host=endpoint.host, port=endpoint.port) if endpoint else url
+
+
+def askable(url: httpx.URL) -> bool:
+    """Whether a URL can be asked at all: http or https, with a host and a port that exists."""
+    return url.scheme in SCHEMES and bool(url.host) and (url.port or 0) < 2**16
 
 
 def no_answer(error: httpx.TransportError) -> NoPictureError:
     """The error for a request that got no answer."""
     match error:
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol():
-            return _bad_address()
+            return bad_address()
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
             return NoPictureError("no connection", transient=True, answered=False)
         case httpx.TimeoutException():
@@ -57,7 +63,8 @@ def no_answer(error: httpx.TransportError) -> NoPictureError:
             return NoPictureError("connection lost", transient=True)
 
 
-def _bad_address() -> NoPictureError:
+def bad_address() -> NoPictureError:
+    """The error for an address that cannot be asked."""
     return NoPictureError("not an http address", status="rejected", answered=False)
 
 

@@ -14,7 +14,7 @@ import httpx
 
 from milliner import __version__
 from milliner.images.decode import MAX_BYTES
-from milliner.sources.answer import NoPictureError, no_answer, read_answer, target
+from milliner.sources.answer import NoPictureError, askable, bad_address, no_answer, read_answer, target
 from milliner.sources.source import Delivered, Delivery, Missed, Wanted
 
 MAX_CONNECTIONS: Final = 32
@@ -123,12 +123,14 @@ class _Session:
         raise NoPictureError("too many redirects")
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        if request.url.scheme not in ("http", "https"):
+        if not askable(request.url):
             raise NoPictureError("redirected away from http", status="rejected")
         try:
             return await self._client.send(request, stream=True)
         except httpx.TransportError as error:
             raise no_answer(error) from error
+        except (ValueError, OverflowError, ExceptionGroup) as error:  # what sockets say of hosts that cannot be
+            raise bad_address() from error
 
 
 @contextmanager

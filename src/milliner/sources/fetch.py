@@ -50,7 +50,7 @@ def fetch(
 
     Raises:
         FetchError: a source cannot be used as a whole, a label is missing or cannot name a folder, the folder
-            cannot be written, or nobody answers.
+            cannot be written, nobody answers, or not one picture can be used.
         DatasetError: the ledger cannot be used.
     """
     started = time.monotonic()
@@ -70,7 +70,20 @@ def fetch(
             for intake in intakes:
                 intake.run(advance)
     counts = tuple(count for intake in intakes for count in intake.tally.counts())
-    return FetchResult(folder, counts, time.monotonic() - started)
+    result = FetchResult(folder, counts, time.monotonic() - started)
+    _check_any(result)
+    return result
+
+
+def _check_any(result: FetchResult) -> None:
+    totals = result.totals()
+    if not totals["stored"] + totals["already"]:
+        reasons = Counter[str]()
+        for count in result.classes:
+            reasons.update(count.rejected)
+            reasons.update(count.failed)
+        told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common(3))
+        raise FetchError(f"Not one picture of {sum(reasons.values())} could be used ({told}); check the source.")
 
 
 def open_source(spec: str, options: Options) -> Listing:

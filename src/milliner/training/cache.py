@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final, Self
@@ -46,24 +46,13 @@ class EmbeddingCache:
     @contextmanager
     def open(cls, path: Path, recipe: str) -> Iterator[Self]:
         """Opens the file, making it where it is missing; raises MillinerError when that can't be done."""
-        connection: sqlite3.Connection | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_SCHEMA)
-            cache = cls(connection, recipe)
-            yield cache
-            cache._save()
-        except (sqlite3.Error, OSError) as error:
-            raise MillinerError(
-                f"The embedding cache {path} cannot be used ({error}); check its folder's rights and space, "
-                "or delete the file."
-            ) from error
-        finally:
-            if connection is not None:
-                connection.close()
+            with closing(_opened(path)) as connection:
+                cache = cls(connection, recipe)
+                yield cache
+                cache._save()
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
 
     def get(self, sha256: str) -> NDArray[np.float32] | None:
         """The embedding of a picture file with that content, [width]; None where it is not known."""
@@ -85,3 +74,35 @@ class EmbeddingCache:
         self._connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
         self._connection.execute("COMMIT")
         self._unsaved.clear()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return _connected(path)
+        except sqlite3.OperationalError:  # rights, space, another process: the file itself may be sound
+            raise
+        except sqlite3.DatabaseError:  # damaged, and nothing is in it that cannot be computed again
+            path.unlink()
+            return _connected(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _unusable(path: Path, error: Exception) -> MillinerError:
+    return MillinerError(
+        f"The embedding cache {path} cannot be used ({error}); check its folder's rights and space, or delete the file."
+    )

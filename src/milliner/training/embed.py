@@ -1,6 +1,5 @@
 """Runs a dataset through the frozen backbone, or takes from the cache what went through it before."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from milliner.classifier.runtime import Runtime
 from milliner.core.errors import UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
-from milliner.core.sample import Dataset
+from milliner.core.sample import Dataset, fingerprint
 from milliner.images.decode import DECODER
 from milliner.images.resize import ResizePolicy
 from milliner.training.cache import EmbeddingCache
@@ -21,7 +20,7 @@ from milliner.training.cache import EmbeddingCache
 
 @dataclass(frozen=True)
 class Embedded:
-    """What training sees of a dataset: one row for each readable picture."""
+    """What training sees of a dataset: one row for each readable picture that is not a copy."""
 
     embeddings: NDArray[np.float32]
     """[n, width]"""
@@ -30,7 +29,7 @@ class Embedded:
     places: NDArray[np.int64]
     """[n] where each picture stands in the dataset."""
     set_aside: Mapping[str, str]
-    """Key of each unreadable picture to the reason."""
+    """Key of each unreadable picture and each exact copy to the reason."""
     fingerprint: str
     """SHA-256 over the pictures' contents and labels, whatever their order and names."""
     hits: int
@@ -51,7 +50,7 @@ def embed(
 ) -> Embedded:
     """Embeds every picture of a dataset, spread over the cores, a few in memory at a time.
 
-    Unreadable pictures are left out and named. Raises MillinerError when the cache cannot be used.
+    Unreadable pictures and exact copies are left out and named. Raises MillinerError when the cache cannot be used.
     """
     with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache, progress("embed", len(dataset)) as advance:
         rows: dict[int, _Row] = {}
@@ -102,20 +101,33 @@ def recipe(backbone: Backbone, policy: ResizePolicy) -> str:
 
 
 def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:
-    places = [place for place, row in enumerate(rows) if row.embedding is not None]
+    labels = [dataset.labels[target] for target in dataset.targets]
+    set_aside = {row.key: row.reason for row in rows if row.embedding is None} | _copies(rows, labels)
+    places = [place for place, row in enumerate(rows) if row.key not in set_aside]
     embeddings = np.empty((len(places), width), np.float32)
     for target, place in enumerate(places):
         embeddings[target] = rows[place].embedding
-    targets = np.asarray(dataset.targets, np.int64)[places]
-    lines = sorted(
-        f"{rows[place].sha256}\t{dataset.labels[target]}\n" for place, target in zip(places, targets, strict=True)
-    )
     return Embedded(
         embeddings=embeddings,
-        targets=targets,
+        targets=np.asarray(dataset.targets, np.int64)[places],
         places=np.asarray(places, np.int64),
-        set_aside={row.key: row.reason for row in rows if row.embedding is None},
-        fingerprint=hashlib.sha256("".join(lines).encode()).hexdigest(),
+        set_aside=set_aside,
+        fingerprint=fingerprint((rows[place].sha256, labels[place]) for place in places),
         hits=sum(row.cached for row in rows),
-        misses=len(places) - sum(row.cached for row in rows),
+        misses=sum(row.embedding is not None and not row.cached for row in rows),
     )
+
+
+def _copies(rows: list[_Row], labels: list[str]) -> dict[str, str]:
+    """Exact copies, which would stand on both sides of a cross-validation; of copies in two classes none is left."""
+    twins: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.embedding is not None:
+            twins.setdefault(row.sha256, []).append(place)
+    found: dict[str, str] = {}
+    for first, *others in twins.values():
+        torn = any(labels[place] != labels[first] for place in others)
+        found |= {rows[place].key: f"equals {rows[first].key}" for place in others}
+        if torn:
+            found[rows[first].key] = f"equals {rows[others[0]].key}"
+    return found

@@ -17,7 +17,7 @@ from milliner.images.files import atomic_file
 from milliner.training.head import Head, log_softmax
 
 TOLERANCE: Final = 1e-4
-"""How far any output of the written file may be from what was trained."""
+"""How far probabilities, logits and embeddings of the written file may be from what was trained."""
 
 
 def export(

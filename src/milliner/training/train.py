@@ -1,5 +1,6 @@
 """The training pipeline, top to bottom: open, embed, choose, fit, write, compare."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +10,19 @@ from typing import Any, Final
 import numpy as np
 
 from milliner import __version__
-from milliner.backbones.backbone import DEFAULT, backbone
+from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
 from milliner.backbones.imagenet import class_index
 from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
 from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
-from milliner.images.resize import ResizePolicy
+from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
 from milliner.shards.dataset import open_dataset
 from milliner.training.cache import default_cache
 from milliner.training.choose import Choice, choose_strength
 from milliner.training.embed import Embedded, embed
 from milliner.training.export import export
 from milliner.training.head import fit_head
-
-DEFAULT_SIZE: Final = 384
-"""Pixels a side; chosen on the training lists alone, see benchmarks/RESULTS.md."""
 
 _COMPARED: Final = 6  # real samples that the written file is compared over
 
@@ -137,13 +135,19 @@ def train(
 def _model_path(into: str | Path) -> Path:
     path = Path(into)
     if path.suffix != ".onnx":
-        raise SettingsError(f"The model file must end in .onnx, not be {str(into)!r}; try {path.name or 'model'}.onnx.")
+        better = path.with_suffix(".onnx") if path.name else "model.onnx"
+        raise SettingsError(f"The model file must end in .onnx, not be {str(into)!r}; try {better}.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(parent, os.W_OK):  # better said before the work than after it
+        raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
     return path
 
 
 def _policy(size: int) -> ResizePolicy:
-    if size % 32 or not 32 <= size <= 1024:
-        raise SettingsError(f"The size must be a multiple of 32 from 32 to 1024, not {size}; try {DEFAULT_SIZE}.")
+    if size % STRIDE or not STRIDE <= size <= MAX_SIZE:
+        raise SettingsError(
+            f"The size must be a multiple of {STRIDE} up to {MAX_SIZE}, not {size}; try {DEFAULT_SIZE}."
+        )
     return ResizePolicy(size)
 
 
@@ -176,7 +180,7 @@ def _check_classes(samples: Dataset, embedded: Embedded) -> None:
 def _describe(samples: Dataset, embedded: Embedded) -> dict[str, Any]:
     counts = np.bincount(embedded.targets, minlength=len(samples.labels))
     return {
-        "name": Path(samples.name).name,
+        "name": Path(samples.name).name.encode(errors="replace").decode(),  # not every file name is UTF-8
         "fingerprint": embedded.fingerprint,
         "samples": len(embedded.targets),
         "per_class": {label: int(count) for label, count in zip(samples.labels, counts, strict=True)},
