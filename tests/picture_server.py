@@ -16,6 +16,8 @@ class PictureServer:
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
         self.requests: Counter[str] = Counter()
+        """By path; those for robots.txt are in `robots_requests`."""
+        self.robots_requests = 0
         self.user_agents: set[str] = set()
         self.most_at_once = 0
         self.released = threading.Event()
@@ -77,6 +79,10 @@ class PictureServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path
+        if path == "/robots.txt":
+            self.robots_requests += 1
+            self.answers.get(path, [status(404)])[0](handler)
+            return
         with self._lock:
             self.requests[path] += 1
             self.user_agents.add(handler.headers["User-Agent"])
@@ -129,10 +135,15 @@ def redirect(location: str) -> Answer:
     return answer
 
 
-def endless(handler: BaseHTTPRequestHandler) -> None:
-    """A body that never ends."""
-    _head(handler, 200)
-    _pour(handler)
+def endless(beginning: bytes) -> Answer:
+    """A body that begins so and never ends."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        _head(handler, 200)
+        handler.wfile.write(beginning)
+        _pour(handler)
+
+    return answer
 
 
 def cut_short(content: bytes) -> Answer:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from milliner.backbones.backbone import Backbone, available, backbone
-from milliner.backbones.imagenet import class_index
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import ModelError, SettingsError
+from milliner.core.imagenet import class_index
 from milliner.images.resize import ResizePolicy
 
 BACKBONES = available()

@@ -211,7 +211,7 @@ def test_a_full_disk_costs_the_ledger_none_of_its_rows(tmp_path: Path) -> None:
     with Ledger.open(path) as ledger:
         assert {row.address for row in ledger.fetched()} >= set(written)
         ledger.add(FETCHED)
-        assert FETCHED in ledger.fetched()
+        assert FETCHED in list(ledger.fetched())
 
 
 FETCHED = FetchRow("https://example.org/a.jpg", "red", "urls", "stored", "CC0", None, "ab" * 32, 1234, "red/a.jpg")
@@ -224,7 +224,7 @@ def test_rows_are_there_after_the_ledger_was_closed(tmp_path: Path) -> None:
         ledger.add(FETCHED)
         ledger.add(PICTURE)
     with Ledger.open(path) as ledger:
-        assert ledger.fetched() == [FETCHED]
+        assert list(ledger.fetched()) == [FETCHED]
         assert ledger.pictures() == {"red/a.jpg": PICTURE}
     assert names(path.parent) == ["ledger.sqlite"]
 
@@ -235,7 +235,7 @@ def test_a_row_takes_the_place_of_an_earlier_one_of_the_same_thing(tmp_path: Pat
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         for row in (failed, other_label, FETCHED):
             ledger.add(row)
-        assert ledger.fetched() == [other_label, FETCHED]
+        assert list(ledger.fetched()) == [other_label, FETCHED]
         ledger.add_all([PICTURE, PictureRow("red/a.jpg", "red", 1, 2, "set aside", reason="tiny")])
         assert [row.reason for row in ledger.pictures().values()] == ["tiny"]
         ledger.add_all([])
@@ -312,7 +312,7 @@ def test_two_may_read_and_write_at_once(tmp_path: Path) -> None:
     with Ledger.open(path) as first, Ledger.open(path) as second:
         first.add(FETCHED)
         second.add(PICTURE)
-        assert second.fetched() == [FETCHED]
+        assert list(second.fetched()) == [FETCHED]
         assert list(first.pictures()) == ["red/a.jpg"]
 
 

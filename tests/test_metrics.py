@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from milliner.backbones.backbone import ImagenetHead
-from milliner.backbones.imagenet import class_index
 from milliner.classifier.metadata import BackboneIdentity, Metadata
 from milliner.core.errors import SettingsError
+from milliner.core.imagenet import class_index
 from milliner.evaluation.before import MajorityClass, ZeroShot, baseline
 from milliner.evaluation.curves import (
     area_under_roc,

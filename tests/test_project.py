@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 from conftest import noise_jpeg
-from picture_server import PictureServer, picture
+from picture_server import PictureServer, picture, status
 
 import milliner
 from milliner.cli.main import call
@@ -120,11 +120,13 @@ def test_pictures_that_failed_are_asked_for_again(class_folders: Callable[..., P
             f"{server.serve(f'/{file.parent.name}{file.name}', picture(file.read_bytes()))},{file.parent.name}\n"
             for file in sorted(pictures.glob("*/*.jpg"))
         ]
+        server.serve("/late.jpg", status(503, Retry_After="86400"))
         (project / "list.csv").write_text("".join(["url,label\n", *lines, f"{server.url}/late.jpg,red\n"]))
-        (project / "milliner.toml").write_text(f'sources = ["urls:list.csv"]\n{FAST}')
+        settings = f'sources = ["urls:list.csv"]\n[fetch]\nallow_private = true\n{FAST}'
+        (project / "milliner.toml").write_text(settings)
         assert milliner.run(project)[0].summary == "8 stored, 1 failed"
         again = milliner.run(project)
-        assert (ran(again), reasons(again)["fetch"]) == (["fetch"], "1 pictures failed the last time")
+        assert (ran(again), reasons(again)["fetch"]) == (["fetch"], "1 pictures failed for a time")
         server.serve("/late.jpg", picture(noise_jpeg(77)))
         assert milliner.run(project)[0].summary == "1 stored, 8 already"
         assert ran(milliner.run(project)) == []

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from milliner.project.run import run
     from milliner.shards.pack import pack
     from milliner.sources.fetch import fetch
+    from milliner.sources.report import fetch_report, write_attribution
+    from milliner.sources.web.manners import Manners
     from milliner.training.train import train
 
 __all__ = [
+    "Manners",
     "MillinerError",
     "Model",
     "Prediction",
@@ -29,25 +32,30 @@ __all__ = [
     "check",
     "evaluate",
     "fetch",
+    "fetch_report",
     "load",
     "new",
     "pack",
     "run",
     "train",
+    "write_attribution",
 ]
 
 _HOMES = {
     "MillinerError": "milliner.core.errors",
+    "Manners": "milliner.sources.web.manners",
     "Model": "milliner.classifier.model",
     "Prediction": "milliner.core.prediction",
     "check": "milliner.images.check",
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
+    "fetch_report": "milliner.sources.report",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
     "pack": "milliner.shards.pack",
     "run": "milliner.project.run",
     "train": "milliner.training.train",
+    "write_attribution": "milliner.sources.report",
 }
 
 

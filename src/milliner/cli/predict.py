@@ -23,8 +23,9 @@ from milliner.images.decode import MAX_BYTES, decode
 from milliner.images.files import write_atomically
 from milliner.images.folder import picture_files, read_bounded
 from milliner.images.heatmap import class_evidence, overlay, to_jpeg
-from milliner.sources.download import download
-from milliner.sources.source import Missed, Wanted
+from milliner.sources.web.failure import NoAnswerError
+from milliner.sources.web.manners import Manners
+from milliner.sources.web.web import Web
 
 _OVERLAY_SIDE: Final = 1024  # pixels; larger pictures are shrunk to it
 
@@ -96,10 +97,12 @@ def _read(source: str) -> bytes:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     if not source.lower().startswith(("http://", "https://")):
         return read_bounded(Path(source))
-    (delivery,) = download([Wanted(source, "")])
-    if isinstance(delivery, Missed):
-        raise UnreadableImageError(delivery.reason, f"it did not come: {delivery.reason}; check the address")
-    return delivery.encoded
+    # What the user types may be private, and is not for training.
+    try:
+        with Web.open(Manners(allow_private=True)) as web:
+            return web.bytes(source, MAX_BYTES)
+    except NoAnswerError as error:
+        raise UnreadableImageError(error.reason, f"it did not come: {error.reason}; check the address") from error
 
 
 def _overlay_path(folder: Path, source: str, encoded: bytes) -> Path:

@@ -86,7 +86,7 @@ class ZeroShot:
     def of(cls, labels: tuple[str, ...], named: Mapping[str, str], backbone_name: str) -> "ZeroShot":
         """The baseline for labels of which some, `named`, are ImageNet classes by another name."""
         from milliner.backbones.backbone import backbone
-        from milliner.backbones.imagenet import class_index
+        from milliner.core.imagenet import class_index
 
         columns = np.array([class_index(named[label]) if label in named else -1 for label in labels], np.int64)
         names = list(dict.fromkeys(named.values()))

@@ -52,6 +52,17 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SIGNATURES: Final = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF8",
+    b"RIFF",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    *(b"P%d" % kind for kind in range(1, 7)),
+)
+
 _pillow_quiet: Final = Quiet(r"PIL\.")  # Pillow warns of damaged metadata, which strangers' files are full of
 
 
@@ -79,6 +90,13 @@ def opened(encoded: bytes) -> Iterator[Image.Image]:
         raise _damaged(error) from error
 
 
+def refusal(head: bytes) -> str | None:
+    """Why a file that begins like this is not worth reading on: ``web page`` or ``not a picture``; None if it is."""
+    if head.startswith(_SIGNATURES) or head[4:12] in (b"ftypavif", b"ftypavis"):
+        return None
+    return "web page" if _is_web_page(head) else "not a picture"
+
+
 def decode(encoded: bytes, shrink_to: int | None = None) -> Image.Image:
     """Decodes a picture file to an upright RGB image.
 
@@ -93,6 +111,18 @@ def decode(encoded: bytes, shrink_to: int | None = None) -> Image.Image:
             image.draft("RGB", (shrink_to * _SHRINK_MARGIN, shrink_to * _SHRINK_MARGIN))
         image.load()
         return upright_rgb(image)
+
+
+def upright_grey(image: Image.Image, shrink_to: int) -> Image.Image:
+    """An opened picture decoded to the last byte, upright and grey; a large JPEG smaller, as by `decode`.
+
+    Of a JPEG's colours only the brightness is made into pixels, which is faster.
+    """
+    image.draft("L", (shrink_to * _SHRINK_MARGIN, shrink_to * _SHRINK_MARGIN))
+    image.load()
+    turn = _turn(image)
+    grey = image if image.mode == "L" and "transparency" not in image.info else _to_rgb(image).convert("L")
+    return grey if turn is None else grey.transpose(turn)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -148,9 +178,13 @@ def _damaged(error: Exception) -> UnreadableImageError:
     return UnreadableImageError("undecodable", f"the picture is damaged ({error}); fetch or copy it again")
 
 
+def _is_web_page(encoded: bytes) -> bool:
+    head = encoded[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
+
+
 def _unknown_format(encoded: bytes) -> str:
-    head = encoded[:512].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html")):
+    if _is_web_page(encoded):
         return "the file is a web page, not a picture; fetch it again from the picture's own address"
     if encoded[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return "the picture is HEIC; export it as JPEG"

@@ -1,5 +1,6 @@
 """Writing files so that a reader never meets half of one, and two writers never mix; reading them within bounds."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes a whole file through `atomic_file`."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+def write_quickly(path: str, content: bytes) -> None:
+    """`write_atomically` for the many small files of a folder that a lock keeps to one process, several times faster.
+
+    `path` must be written by one thread at a time. A power cut may take the new name back, never the file's wholeness.
+    """
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}.part")  # noqa: PTH118 - a path object would double the time
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(part, flags, 0o666)
+    except FileNotFoundError:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(part, flags, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.fsync(descriptor)
+        os.replace(part, path)  # noqa: PTH105
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def read_at_most(path: Path, limit: int) -> bytes:

@@ -6,15 +6,16 @@ from typing import Final
 import numpy as np
 
 from milliner.core.errors import UnreadableImageError
-from milliner.images.decode import DECODER, decode, opened
+from milliner.images.decode import DECODER, opened, upright_grey
+from milliner.images.likeness import likeness
 
 MIN_SIDE: Final = 16
 """Pixels; a smaller picture shows nothing that a network could learn from."""
 
 _BLANK_SPREAD: Final = 2.0  # standard deviation in grey levels (0..255) under which a picture shows nothing
-_GLANCE: Final = 128  # pixels a side at which blankness is judged
+_GLANCE: Final = 64  # pixels of the longer side, or somewhat more, at which blankness is judged
 
-RULES: Final = f"rules 1, {MIN_SIDE} pixels, spread {_BLANK_SPREAD}, {DECODER}"
+RULES: Final = f"rules 2, {MIN_SIDE} pixels, spread {_BLANK_SPREAD}, {DECODER}"
 """What a verdict depends on besides the file; raise the number when `inspect` judges otherwise."""
 
 
@@ -26,6 +27,8 @@ class Inspection:
     height: int | None
     format: str | None
     reason: str | None
+    likeness: int | None = None
+    """See `images.likeness`; None for what cannot be decoded."""
 
 
 def inspect(encoded: bytes) -> Inspection:
@@ -34,11 +37,12 @@ def inspect(encoded: bytes) -> Inspection:
     try:
         with opened(encoded) as image:
             width, height, kind = image.width, image.height, image.format
-        upright = decode(encoded, shrink_to=_GLANCE)
+            grey = upright_grey(image, shrink_to=_GLANCE)
     except UnreadableImageError as error:
         return Inspection(width, height, kind, error.reason)
+    alike = likeness(grey)
     if min(width, height) < MIN_SIDE:
-        return Inspection(width, height, kind, "tiny")
-    upright.thumbnail((_GLANCE, _GLANCE))
-    spread = float(np.asarray(upright.convert("L"), np.float32).std())
-    return Inspection(width, height, kind, "blank" if spread < _BLANK_SPREAD else None)
+        return Inspection(width, height, kind, "tiny", alike)
+    glance = grey.reduce(max(1, max(grey.size) // _GLANCE))
+    spread = float(np.asarray(glance, np.float32).std())
+    return Inspection(width, height, kind, "blank" if spread < _BLANK_SPREAD else None, alike)

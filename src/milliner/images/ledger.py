@@ -1,14 +1,15 @@
 """The ledger beside an image folder: where every picture came from, and what became of it.
 
-A SQLite file with two tables. `fetched` has a row for each address that was asked for; `pictures` a row for
-each file that was checked. Rows are committed one by one, so a killed run loses none of them.
+A SQLite file with three tables. `fetched` has a row for each address that was asked for, `runs` one for each
+source and class of every fetch, with its counts, and `pictures` one for each file that was checked. Rows are
+committed one by one, so a killed run loses none of them.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -16,12 +17,23 @@ from milliner.core.errors import DatasetError
 
 LEDGER_NAME: Final = "ledger.sqlite"
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS fetched (
   address TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL, licence TEXT, status TEXT NOT NULL,
-  reason TEXT, sha256 TEXT, bytes INTEGER, file TEXT, PRIMARY KEY (address, label)
+  reason TEXT, sha256 TEXT, bytes INTEGER, file TEXT,
+  transient INTEGER NOT NULL DEFAULT 1, run INTEGER NOT NULL DEFAULT 0, width INTEGER, height INTEGER,
+  likeness TEXT, near TEXT, licence_version TEXT, licence_url TEXT, creator TEXT, attribution TEXT, title TEXT,
+  page TEXT, provider TEXT,
+  PRIMARY KEY (address, label)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS fetched_sha256 ON fetched (sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX IF NOT EXISTS fetched_likeness ON fetched (likeness) WHERE likeness IS NOT NULL;
+CREATE TABLE IF NOT EXISTS runs (
+  run INTEGER NOT NULL, started TEXT NOT NULL, source TEXT NOT NULL, label TEXT NOT NULL, wanted INTEGER NOT NULL,
+  stored INTEGER NOT NULL, already INTEGER NOT NULL, rejected TEXT NOT NULL, failed TEXT NOT NULL,
+  bytes INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (run, source, label)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pictures (
   file TEXT PRIMARY KEY, label TEXT NOT NULL, sha256 TEXT, bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
@@ -29,6 +41,15 @@ CREATE TABLE IF NOT EXISTS pictures (
   root TEXT NOT NULL, rules TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+
+_COLUMNS_OF_3: Final = (
+    "transient INTEGER NOT NULL DEFAULT 1",
+    "run INTEGER NOT NULL DEFAULT 0",
+    *("width INTEGER", "height INTEGER"),
+    *(f"{name} TEXT" for name in ("likeness", "near", "licence_version", "licence_url", "creator")),
+    *(f"{name} TEXT" for name in ("attribution", "title", "page", "provider")),
+)
+"""What version 3 added to `fetched`."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +62,46 @@ class FetchRow:
     status: Literal["stored", "already", "rejected", "failed"]
     """`already`: the same bytes were there; `rejected`: it came, but is not wanted; `failed`: it did not come."""
     licence: str | None = None
+    """For this and the other words of a picture's origin see `core.credit.Credit`."""
     reason: str | None = None
     sha256: str | None = None
     bytes: int | None = None
     file: str | None = None
+    transient: bool = True
+    """Of a failure: whether asking again may help."""
+    run: int = 0
+    """The fetch that wrote the row; 0 before they were numbered."""
+    width: int | None = None
+    height: int | None = None
+    likeness: str | None = None
+    """16 hex digits; see `images.likeness`."""
+    near: str | None = None
+    """The file that was there before and looks nearly the same."""
+    licence_version: str | None = None
+    licence_url: str | None = None
+    creator: str | None = None
+    attribution: str | None = None
+    title: str | None = None
+    page: str | None = None
+    provider: str | None = None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """The counts of one source and class of one fetch; `rejected` and `failed` are JSON objects, reason to count."""
+
+    run: int
+    started: str
+    """ISO 8601, UTC."""
+    source: str
+    label: str
+    wanted: int
+    stored: int
+    already: int
+    rejected: str
+    failed: str
+    bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +126,9 @@ class PictureRow:
     rules: str = ""
 
 
-Row = TypeVar("Row", FetchRow, PictureRow)
+Row = TypeVar("Row", FetchRow, PictureRow, RunRow)
+
+_TABLES: Final[Mapping[type, str]] = {FetchRow: "fetched", PictureRow: "pictures", RunRow: "runs"}
 
 
 class Ledger:
@@ -86,10 +145,7 @@ class Ledger:
             with closing(_connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")  # a commit then costs no wait for the disk
                 connection.execute("PRAGMA synchronous=NORMAL")
-                if (
-                    _check_version(connection, path) == 1
-                ):  # its verdicts do not say by which rules; check gives them anew
-                    connection.execute("DROP TABLE pictures")
+                _upgrade(connection, _check_version(connection, path))
                 connection.executescript(f"{_SCHEMA}; PRAGMA user_version = {_SCHEMA_VERSION}")
                 yield cls(connection)
         except sqlite3.Error as error:
@@ -108,25 +164,70 @@ class Ledger:
         except sqlite3.Error as error:
             raise _unusable(path, error) from error
 
-    def add(self, row: FetchRow | PictureRow) -> None:
-        """Writes one row, in place of an earlier one for the same address and label, or the same file."""
+    def add(self, row: FetchRow | PictureRow | RunRow) -> None:
+        """Writes one row, in place of an earlier one of the same key."""
         self.add_all([row])
 
-    def add_all(self, rows: Iterable[FetchRow | PictureRow]) -> None:
+    def add_all(self, rows: Iterable[FetchRow | PictureRow | RunRow]) -> None:
         """Writes rows of one kind in one transaction."""
-        values = list(rows)
-        if not values:
+        listed = list(rows)
+        if not listed:
             return
-        names = [field.name for field in fields(values[0])]
-        table = "fetched" if isinstance(values[0], FetchRow) else "pictures"
+        names = list(vars(listed[0]))
+        table = _TABLES[type(listed[0])]
         statement = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join(':' + n for n in names)})"  # noqa: S608
         self._connection.execute("BEGIN")
-        self._connection.executemany(statement, [asdict(row) for row in values])
+        self._connection.executemany(statement, [vars(row) for row in listed])
         self._connection.execute("COMMIT")
 
-    def fetched(self) -> list[FetchRow]:
-        """Every address that was asked for."""
+    def next_run(self) -> int:
+        """A number for a fetch that is about to begin; no row has a higher one."""
+        (last,) = self._connection.execute(
+            "SELECT MAX((SELECT COALESCE(MAX(run), 0) FROM fetched), (SELECT COALESCE(MAX(run), 0) FROM runs))"
+        ).fetchone()
+        return int(last) + 1
+
+    def find(self, address: str, label: str) -> FetchRow | None:
+        """What became of one address, None where it was not asked for."""
+        found = self._rows(FetchRow, "SELECT * FROM fetched WHERE address = ? AND label = ?", (address, label))
+        return next(iter(found), None)
+
+    def other_addresses(self, sha256: str, address: str) -> int:
+        """How many other http addresses brought these bytes."""
+        query = "SELECT COUNT(DISTINCT address) FROM fetched WHERE sha256 = ? AND address <> ? AND address LIKE 'http%'"
+        (count,) = self._connection.execute(query, (sha256, address)).fetchone()
+        return int(count)
+
+    def same_bytes(self, sha256: str) -> list[FetchRow]:
+        """Every address that brought these bytes."""
+        return list(self._rows(FetchRow, "SELECT * FROM fetched WHERE sha256 = ?", (sha256,)))
+
+    def likenesses(self) -> Iterator[tuple[int, str]]:
+        """The likeness and file of every picture that is in the folder."""
+        query = "SELECT likeness, file FROM fetched WHERE likeness IS NOT NULL AND status = 'stored'"
+        for value, file in self._connection.execute(query):
+            yield int(value, 16), file
+
+    def file_like(self, likeness: str) -> str | None:
+        """A stored file of just this likeness."""
+        query = "SELECT file FROM fetched WHERE likeness = ? AND status = 'stored' ORDER BY run, file LIMIT 1"
+        found = self._connection.execute(query, (likeness,)).fetchone()
+        return str(found[0]) if found else None
+
+    def fetched(self) -> Iterator[FetchRow]:
+        """Every address that was asked for; not to be mixed with writing."""
         return self._rows(FetchRow, "SELECT * FROM fetched ORDER BY address, label")
+
+    def sums(self) -> Iterator[tuple[str, str, str, str | None, int, int]]:
+        """Source, label, status, reason, number of addresses and bytes, for each that there is."""
+        yield from self._connection.execute(
+            "SELECT source, label, status, reason, COUNT(*), COALESCE(SUM(bytes), 0) FROM fetched "
+            "GROUP BY source, label, status, reason ORDER BY source, label, status, reason"
+        )
+
+    def runs(self) -> list[RunRow]:
+        """The counts of every fetch, the earliest first."""
+        return list(self._rows(RunRow, "SELECT * FROM runs ORDER BY run, source, label"))
 
     def pictures(self) -> dict[str, PictureRow]:
         """Every file that was checked, by its path relative to the folder."""
@@ -136,10 +237,10 @@ class Ledger:
         """Drops the rows of files that are gone."""
         self._connection.executemany("DELETE FROM pictures WHERE file = ?", [(file,) for file in files])
 
-    def _rows(self, kind: type[Row], query: str) -> list[Row]:
-        cursor = self._connection.execute(query)
+    def _rows(self, kind: type[Row], query: str, values: tuple[str, ...] = ()) -> Iterator[Row]:
+        cursor = self._connection.execute(query, values)
         names = [column[0] for column in cursor.description]
-        return [kind(**_named(names, values)) for values in cursor]
+        return (kind(**_named(names, found)) for found in cursor)
 
 
 def _named(names: list[str], values: Iterable[Any]) -> Mapping[str, Any]:
@@ -152,6 +253,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise _unusable(path, error) from error
     return sqlite3.connect(path, isolation_level=None, timeout=30)
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Brings an older ledger's tables to what the schema expects, all or nothing; a new one (version 0) has none."""
+    if version not in (1, 2):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if version == 1:
+        connection.execute("DROP TABLE pictures")  # its verdicts do not say by which rules; check gives them anew
+    for column in _COLUMNS_OF_3:
+        connection.execute(f"ALTER TABLE fetched ADD COLUMN {column}")
+    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def _unusable(path: Path, error: Exception) -> DatasetError:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from milliner.backbones.imagenet import class_index
+from milliner.core.credit import LICENCES
 from milliner.core.errors import MillinerError, SettingsError
+from milliner.core.imagenet import class_index
+from milliner.images.inspect import MIN_SIDE
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE
 from milliner.shards.split import DEFAULT_SPLIT, check_shares
 from milliner.sources.label import checked_label
+from milliner.sources.web.manners import POLITE, Manners
 
 SETTINGS_NAME: Final = "milliner.toml"
 
@@ -55,6 +58,56 @@ class TrainSettings(_Strict):
     """The model abstains where its best probability is lower."""
 
 
+class SecretSettings(_Strict):
+    """``[fetch.secrets]``; the environment is the better place, and `sources.secrets` names its variables."""
+
+    imagenet_cookie: SecretStr | None = None
+    imagenet_token: SecretStr | None = None
+    openverse_client_id: SecretStr | None = None
+    openverse_client_secret: SecretStr | None = None
+    openverse_token: SecretStr | None = None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Those that are set, in the clear; never to be shown."""
+        return {name: value.get_secret_value() for name, value in self if value is not None}
+
+
+class FetchSettings(_Strict):
+    """``[fetch]``."""
+
+    contact: str | None = None
+    """An e-mail or web address that servers see in the User-Agent."""
+    robots_txt: bool = True
+    """Leave out what a host's robots.txt closes."""
+    x_robots_tag: bool = True
+    """Leave out what is marked noai, noimageai, noindex or noimageindex."""
+    allow_private: bool = False
+    """Also ask addresses of private networks."""
+    connections: Annotated[int, Field(ge=1, le=256)] = POLITE.connections
+    """At once, to all hosts together."""
+    connections_per_host: Annotated[int, Field(ge=1, le=64)] = POLITE.connections_per_host
+    min_side: Annotated[int, Field(ge=1)] = MIN_SIDE
+    """Pixels; pictures with a shorter side are rejected."""
+    licenses: tuple[str, ...] = ()
+    """Fetch only pictures of these licences."""
+    secrets: SecretSettings = SecretSettings()
+
+    @field_validator("licenses")
+    @classmethod
+    def _check_licenses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for licence in value:
+            if licence not in LICENCES:
+                raise ValueError(f"there is no licence {licence!r}; the codes are {', '.join(LICENCES)}")
+        return value
+
+    @property
+    def manners(self) -> Manners:
+        """For the downloads."""
+        names = ("contact", "robots_txt", "x_robots_tag", "allow_private", "connections", "connections_per_host")
+        return Manners(**{name: getattr(self, name) for name in names})
+
+
 class Settings(_Strict):
     """The whole file; every key may be left out."""
 
@@ -73,6 +126,7 @@ class Settings(_Strict):
     """Share of each split; `train` and `test` are needed."""
     lists: dict[str, str] = {}
     """A .lst file for each split, instead of `split`."""
+    fetch: FetchSettings = FetchSettings()
     train: TrainSettings = TrainSettings()
 
     @field_validator("split", "lists")

@@ -2,8 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,12 +11,13 @@ from milliner.core.progress import Progress
 from milliner.evaluation.evaluate import evaluate
 from milliner.images.check import check
 from milliner.images.files import write_atomically
+from milliner.images.folder import picture_files
 from milliner.images.ledger import LEDGER_NAME, Ledger
 from milliner.project.layout import Project
-from milliner.project.state import Outcome, digest_of, digest_of_files
+from milliner.project.state import Outcome, digest_of_files
 from milliner.shards.pack import pack
-from milliner.sources.fetch import fetch, open_source
-from milliner.sources.source import Options
+from milliner.sources.fetch import fetch
+from milliner.sources.result import FetchResult
 from milliner.training.cache import CACHE_NAME
 from milliner.training.train import train
 
@@ -52,17 +53,12 @@ class Fetch(Stage):
         """Sources, limit and seed."""
         settings = project.settings
         by_class = {label: list(found.sources) for label, found in settings.classes.items()}
-        return [settings.sources, by_class, settings.limit, settings.seed, settings.endpoint]
+        manners = settings.fetch.model_dump(mode="json", exclude={"secrets"})
+        return [settings.sources, by_class, settings.limit, settings.seed, settings.endpoint, manners]
 
     def inputs(self, project: Project) -> str:
-        """What the sources have to offer."""
-        batches = [(label, _options(project, label), sources) for label, sources in _batches(project)]
-        return digest_of(
-            [
-                [label, [asdict(wanted) for source in sources for wanted in open_source(source, options).pictures]]
-                for label, options, sources in batches
-            ]
-        )
+        """The lists, folders and videos of this machine that sources name; others are not asked what is new there."""
+        return digest_of_files(_local_files(project), project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The class folders; pictures that were deleted or added by hand show in their time of change."""
@@ -70,21 +66,21 @@ class Fetch(Stage):
 
     def run(self, project: Project, progress: Progress) -> Outcome:
         """Fetches the project's sources, then those of each class."""
-        counts = {"stored": 0, "already": 0, "rejected": 0, "failed": 0}
+        counts: Counter[str] = Counter()
+        faults: list[str] = []
         for label, sources in _batches(project):
-            result = fetch(sources, limit=project.settings.limit, progress=progress, **asdict(_options(project, label)))
-            for name, count in result.totals().items():
-                counts[name] += count
-        summary = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "stored")
+            result = _fetch(project, label, sources, progress)
+            counts.update(result.totals())
+            faults += result.faults
+        shown = ("stored", "already", "rejected", "failed")
+        summary = ", ".join(f"{counts[name]} {name}" for name in shown if counts[name] or name == "stored")
         if not _batches(project):
             summary = "no sources in milliner.toml; pictures/ is used as it is"
         if earlier := _of_earlier_sources(project):
             summary += f"; {earlier} of sources no longer listed are still in pictures/: delete what is not wanted"
-        failed = counts["failed"]
-        return Outcome(
-            summary=summary,
-            unfinished=f"{failed} pictures failed the last time" if failed else "",
-        )
+        again = counts["transient"]
+        unfinished = f"{again} pictures failed for a time" if again else "; ".join(faults)
+        return Outcome(summary="; ".join([summary, *faults]), unfinished=unfinished)
 
 
 class Check(Stage):
@@ -228,9 +224,34 @@ def _of_earlier_sources(project: Project) -> int:
     return sum((project.pictures / file).exists() for file in files)
 
 
-def _options(project: Project, label: str | None) -> Options:
+def _fetch(project: Project, label: str | None, sources: tuple[str, ...], progress: Progress) -> FetchResult:
     settings = project.settings
-    return Options(project.pictures, label, settings.endpoint, settings.seed, base=project.folder)
+    return fetch(
+        sources,
+        into=project.pictures,
+        label=label,
+        limit=settings.limit,
+        licenses=settings.fetch.licenses,
+        min_side=settings.fetch.min_side,
+        endpoint=settings.endpoint,
+        seed=settings.seed,
+        base=project.folder,
+        manners=settings.fetch.manners,
+        secrets=settings.fetch.secrets.given,
+        progress=progress,
+    )
+
+
+def _local_files(project: Project) -> list[Path]:
+    """What the sources' arguments name on this machine."""
+    files: list[Path] = []
+    for _, sources in _batches(project):
+        for source in sources:
+            path = project.folder / Path(source.partition(":")[2]).expanduser()
+            if source.startswith("scenes:") or not path.exists():
+                continue
+            files += [path] if path.is_file() else list(picture_files(path))
+    return files
 
 
 def _lists(project: Project) -> dict[str, Path]:

@@ -1,40 +1,30 @@
 """`folder:PATH`: pictures that lie in a folder of this machine, in class folders or, with a label, loose."""
 
 import os
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from milliner.core.errors import DatasetError, FetchError, UnreadableImageError
+from milliner.core.errors import DatasetError, FetchError
 from milliner.images.folder import list_entries, read_bounded
 from milliner.images.ledger import LEDGER_NAME
 from milliner.sources.label import checked_label
-from milliner.sources.source import Delivered, Delivery, Missed, Options, Wanted
-
-
-@dataclass(frozen=True)
-class _Files:
-    paths: dict[Wanted, Path]
-
-    @property
-    def pictures(self) -> list[Wanted]:
-        return list(self.paths)
-
-    def deliver(self, pictures: Sequence[Wanted]) -> Generator[Delivery, None, None]:
-        for wanted in pictures:
-            yield _read(wanted, self.paths[wanted])
+from milliner.sources.source import Listing, Options, Wanted
 
 
 class _Folder:
     name: Final = "folder"
     usage: Final = "folder:PATH (class folders, or with --label a folder of pictures of one class)"
 
-    def open(self, argument: str, options: Options) -> _Files:
+    def open(self, argument: str, options: Options) -> Listing:
         root = Path(os.path.realpath(options.base / Path(argument).expanduser()))
         if Path(os.path.realpath(options.into)).is_relative_to(root):
             raise FetchError(f"{options.into} lies in {root}, from which it would be filled; give another --into.")
-        return _Files({_wanted(path, label): path for path, label in _labelled(root, options.label)})
+        files = _labelled(root, options.label)
+        labels = {label for _, label in files}
+        return Listing(
+            (_wanted(path, label) for path, label in files), len(files), labels.pop() if len(labels) == 1 else None
+        )
 
 
 SOURCE: Final = _Folder()
@@ -71,11 +61,4 @@ def _wanted(path: Path, label: str) -> Wanted:
         size = path.stat().st_size
     except OSError:  # a link to nowhere: its row will say so
         size = None
-    return Wanted(path.as_uri(), label, size=size)
-
-
-def _read(wanted: Wanted, path: Path) -> Delivery:
-    try:
-        return Delivered(wanted, read_bounded(path))
-    except UnreadableImageError as error:
-        return Missed(wanted, "failed" if error.reason == "unreadable" else "rejected", error.reason)
+    return Wanted(path.as_uri(), label, size=size, read=partial(read_bounded, path))

@@ -1,5 +1,6 @@
 """What a fetch has done, in numbers."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,10 +12,12 @@ from milliner.images.ledger import FetchRow
 
 @dataclass(frozen=True)
 class ClassCount:
-    """What became of the pictures of one source and class; those that a limit left out are in no count."""
+    """What became of the pictures of one source and class."""
 
     source: str
     label: str
+    wanted: int
+    """As many as the limit left room for, those that were there included; without a limit all that were offered."""
     stored: int
     """New files."""
     already: int
@@ -22,9 +25,12 @@ class ClassCount:
     rejected: Mapping[str, int]
     """By reason; also those of earlier fetches, which are not asked for again."""
     failed: Mapping[str, int]
-    """By reason; the next fetch tries them again."""
+    """By reason; also those of earlier fetches that failed for good."""
+    transient: int
+    """Of those that failed, how many the next fetch tries again by itself."""
     bytes: int
     """Of the new files."""
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -33,57 +39,110 @@ class FetchResult:
 
     into: Path
     classes: tuple[ClassCount, ...]
+    faults: tuple[str, ...]
+    """A sentence for each source that could not be used, or not to its end."""
     seconds: float
 
     def totals(self) -> dict[str, int]:
-        """Stored, already, rejected and failed pictures, over all sources and classes."""
+        """Wanted, stored, already, rejected, failed and transient pictures, over all sources and classes."""
         return {
+            "wanted": sum(count.wanted for count in self.classes),
             "stored": sum(count.stored for count in self.classes),
             "already": sum(count.already for count in self.classes),
             "rejected": sum(sum(count.rejected.values()) for count in self.classes),
             "failed": sum(sum(count.failed.values()) for count in self.classes),
+            "transient": sum(count.transient for count in self.classes),
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The `fetch --json` shape."""
+        """The `fetch --json` shape: the sums, `label` where there is one class, and the same for each class."""
+        labels = {count.label for count in self.classes}
+        totals = self.totals()
         return {
             "into": str(self.into),
-            "classes": [asdict(count) for count in self.classes],
+            "label": next(iter(labels)) if len(labels) == 1 else None,
+            "wanted": totals["wanted"],
+            "stored": totals["stored"],
+            "already": totals["already"],
+            "rejected": dict(summed(count.rejected for count in self.classes)),
+            "failed": dict(summed(count.failed for count in self.classes)),
+            "bytes": sum(count.bytes for count in self.classes),
             "seconds": round(self.seconds, 3),
+            "classes": [asdict(count) | {"seconds": round(count.seconds, 3)} for count in self.classes],
+            "faults": list(self.faults),
         }
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Reasons with their counts, added up."""
+    total = Counter[str]()
+    for count in counts:
+        total.update(count)
+    return total
 
 
 class Tally:
     """Counts the rows of one source, so that the rows themselves need not be kept."""
 
-    def __init__(self, source: str, labels: Iterable[str]) -> None:
+    def __init__(self, source: str) -> None:
         self._source = source
-        self._labels = sorted(set(labels))
         self._rows: Counter[tuple[str, str, str]] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._transient: Counter[str] = Counter()
+        self._settled: Counter[str] = Counter()
+        self.labels: set[str] = set()
 
     def add(self, row: FetchRow) -> None:
         """Counts what became of one address."""
+        self.labels.add(row.label)
         self._rows[row.label, row.status, row.reason or ""] += 1
         if row.status == "stored":
             self._bytes[row.label] += row.bytes or 0
+        if row.status == "failed" and row.transient:
+            self._transient[row.label] += 1
 
     def add_settled(self, row: FetchRow) -> None:
         """Counts what an earlier fetch has settled."""
-        self._rows[row.label, "rejected" if row.status == "rejected" else "already", row.reason or ""] += 1
+        self.labels.add(row.label)
+        status = "already" if row.file is not None else row.status
+        self._rows[row.label, status, row.reason or ""] += 1
+        self._settled[row.label] += row.file is not None
 
-    def counts(self) -> list[ClassCount]:
-        """One count for each label, sorted."""
-        return [self._count(label) for label in self._labels]
+    def take_back(self, row: FetchRow) -> None:
+        """Counts a picture as rejected that was stored, or came again, and then turned out to be a placeholder."""
+        self._rows[row.label, row.status, ""] -= 1
+        self._rows[row.label, "rejected", "placeholder"] += 1
+        if row.status == "stored":
+            self._bytes[row.label] -= row.bytes or 0
 
-    def _count(self, label: str) -> ClassCount:
+    def sums(self) -> tuple[int, int]:
+        """How many were rejected, and how many failed."""
+        by_status = Counter[str]()
+        for (_, status, _), count in self._rows.items():
+            by_status[status] += count
+        return by_status["rejected"], by_status["failed"]
+
+    def count(self, label: str, room: float, seconds: float) -> ClassCount:
+        """The counts of one class, which had `room` for so many more when the source began."""
         stored, already, rejected, failed = (
             self._reasons(label, status) for status in ("stored", "already", "rejected", "failed")
         )
         return ClassCount(
-            self._source, label, sum(stored.values()), sum(already.values()), rejected, failed, self._bytes[label]
+            self._source,
+            label,
+            self._offered(label) if room == math.inf else int(room) + self._settled[label],
+            sum(stored.values()),
+            sum(already.values()),
+            rejected,
+            failed,
+            self._transient[label],
+            self._bytes[label],
+            seconds,
         )
 
+    def _offered(self, label: str) -> int:
+        return sum(count for (of, _, _), count in self._rows.items() if of == label)
+
     def _reasons(self, label: str, status: str) -> dict[str, int]:
-        matching = ((reason, n) for (of, what, reason), n in self._rows.items() if (of, what) == (label, status))
+        matching = ((reason, n) for (of, what, reason), n in self._rows.items() if (of, what) == (label, status) and n)
         return dict(sorted(matching))

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from milliner.core.errors import FetchError
 from milliner.images.files import write_atomically
 from milliner.sources.drawing.scene import LABELS, Scene, draw_scene
-from milliner.sources.source import Delivered, Delivery, Options, Wanted
+from milliner.sources.source import Listing, Options, Wanted
 
 BOXES_FOLDER: Final = ".boxes"
 """In the filled folder; hidden, so that it is not taken for a class."""
@@ -19,40 +19,32 @@ MAX_SCENES: Final = 100_000
 """Of each class; the scenes of one seed end where those of the next begin."""
 
 
-@dataclass(frozen=True)
-class _Scenes:
-    numbers: dict[Wanted, int]
-    boxes: Path
-
-    @property
-    def pictures(self) -> list[Wanted]:
-        return list(self.numbers)
-
-    def deliver(self, pictures: Sequence[Wanted]) -> Generator[Delivery, None, None]:
-        for wanted in pictures:
-            scene = draw_scene(self.numbers[wanted], wanted.label)
-            _write_boxes(self.boxes, scene)  # before the picture, which then always has them
-            yield Delivered(wanted, scene.encoded)
-
-
 class _Drawn:
     name: Final = "scenes"
     usage: Final = "scenes:N (N drawn pictures of each class)"
 
-    def open(self, argument: str, options: Options) -> _Scenes:
+    def open(self, argument: str, options: Options) -> Listing:
         if not argument.isdecimal() or not 1 <= int(argument[:10]) <= MAX_SCENES:
             raise FetchError(f"scenes:{argument[:20]} must name 1 to {MAX_SCENES} pictures, such as scenes:100.")
-        if options.seed < 0:
-            raise FetchError(f"The seed must be 0 or more, not {options.seed}.")
-        numbers = {
-            Wanted(f"scenes:{label}/{index}?seed={options.seed}", label): options.seed * MAX_SCENES + index
-            for index in range(int(argument))
-            for label in LABELS
-        }
-        return _Scenes(numbers, options.into / BOXES_FOLDER)
+        count = int(argument)
+        return Listing(
+            (_wanted(index, label, options) for index in range(count) for label in LABELS), count * len(LABELS)
+        )
 
 
 SOURCE: Final = _Drawn()
+
+
+def _wanted(index: int, label: str, options: Options) -> Wanted:
+    number = options.seed * MAX_SCENES + index
+    read = partial(_draw, number, label, options.into / BOXES_FOLDER)
+    return Wanted(f"scenes:{label}/{index}?seed={options.seed}", label, read=read)
+
+
+def _draw(number: int, label: str, boxes: Path) -> bytes:
+    scene = draw_scene(number, label)
+    _write_boxes(boxes, scene)  # before the picture, which then always has them
+    return scene.encoded
 
 
 def _write_boxes(folder: Path, scene: Scene) -> None:

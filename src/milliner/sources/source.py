@@ -1,9 +1,12 @@
-"""What a source plug-in is: it lists the pictures it has, and delivers those that are asked for."""
+"""What a source plug-in is: it lists pictures, one after the other, each with its origin and a way to its bytes."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
+
+from milliner.core.credit import UNKNOWN, Credit
+from milliner.sources.web.web import Web
 
 
 @dataclass(frozen=True)
@@ -17,57 +20,52 @@ class Wanted:
     """Lower-case hex, where the source promises it; other bytes are rejected."""
     size: int | None = None
     """Bytes, where it is known; a picture that has another size than in the ledger is asked for again."""
+    credit: Credit = UNKNOWN
+    url: str | None = None
+    """Where to download it, where that is not its address."""
+    read: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
+    """Gives the bytes of a picture that is not downloaded by itself. Raises UnreadableImageError, and FetchError or
+    NoAnswerError where the source as a whole breaks off."""
+    in_order: bool = False
+    """Whether `read` only works before the source is asked for its next picture; else it may be called at any time,
+    from any thread."""
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """Bytes that came for a picture; whether they are one is not known yet."""
+class Listing:
+    """What one source has."""
 
-    wanted: Wanted
-    encoded: bytes
-
-
-@dataclass(frozen=True)
-class Missed:
-    """A picture that did not come (`failed`, tried again by the next fetch) or may not (`rejected`)."""
-
-    wanted: Wanted
-    status: Literal["rejected", "failed"]
-    reason: str
-    """A short stable word or two, for ledgers and counts."""
-    answered: bool = True
-    """False where nobody answered: there was nobody there, as on a machine that is offline, or nobody to ask."""
-
-
-Delivery = Delivered | Missed
+    pictures: Iterable[Wanted]
+    """Every picture, lazily, in an order that stays the same; gone through once. May raise FetchError, and
+    NoAnswerError where the source itself is asked over the web."""
+    total: int | None = None
+    """How many there are, where that is known beforehand."""
+    label: str | None = None
+    """The class of all of them, where there is just one; the source is left once that has enough."""
+    connections: int | None = None
+    """At most so many downloads at once from one host, where the source's owner asks for that."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `fetch` was told beside the sources."""
+    """What `fetch` was told beside the sources, and what it gives them to work with."""
 
     into: Path
     """The folder that is filled."""
+    web: Web
     label: str | None = None
     """The class of pictures for which the source itself names none."""
-    endpoint: str | None = None
-    """Scheme, host and port that stand in for those of every address."""
+    limit: int | None = None
+    """At most so many pictures of each class will be taken."""
     seed: int = 0
     base: Path = Path()
     """Where the relative paths of sources begin."""
-
-
-class Listing(Protocol):
-    """What one source has."""
-
-    @property
-    def pictures(self) -> Sequence[Wanted]:
-        """Every picture, no two with the same address and label, in an order that stays the same."""
-        ...
-
-    def deliver(self, pictures: Sequence[Wanted]) -> Generator[Delivery, None, None]:
-        """Yields one delivery for each of `pictures`, in any order; closing it early stops the work."""
-        ...
+    licences: tuple[str, ...] = ()
+    """Codes of `core.credit.LICENCES`: pictures of others are not asked for; all are where it is empty."""
+    endpoint: str | None = None
+    """The server that stands in for all others, which `web` asks by itself."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys and tokens of the sources' owners, by their names in the settings; never to be shown."""
 
 
 class Source(Protocol):
@@ -84,5 +82,40 @@ class Source(Protocol):
         ...
 
     def open(self, argument: str, options: Options) -> Listing:
-        """Lists what there is; raises FetchError where the argument as a whole cannot be used."""
+        """Lists what there is; raises FetchError or NoAnswerError where the argument as a whole cannot be used."""
         ...
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A picture that did not come (`failed`) or may not (`rejected`)."""
+
+    wanted: Wanted
+    status: Literal["rejected", "failed"]
+    reason: str
+    """A short stable word or two, for ledgers and counts."""
+    answered: bool = True
+    """False where nobody answered: there was nobody there, as on a machine that is offline, or nobody to ask."""
+    transient: bool = False
+    """Whether the next fetch should try again by itself."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture that came and is good, or came and is not: then `reason` says why it is rejected."""
+
+    wanted: Wanted
+    sha256: str
+    size: int
+    """Bytes."""
+    reason: str | None = None
+    file: str | None = None
+    """Relative to the filled folder; None for what is rejected."""
+    new: bool = False
+    """False where the file was there before."""
+    width: int | None = None
+    height: int | None = None
+    likeness: int | None = None
+
+
+Finding = Found | Missed

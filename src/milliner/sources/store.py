@@ -1,75 +1,173 @@
 """The folder that is filled: which pictures it has, and how a new one gets there."""
 
-import math
-from collections import defaultdict
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from threading import Lock
+from typing import Any, Final
 
 from milliner.core.errors import FetchError
-from milliner.images.files import write_atomically
-from milliner.images.ledger import FetchRow, Ledger
-from milliner.sources.examine import Examined
-from milliner.sources.source import Missed, Wanted
+from milliner.images.files import write_quickly
+from milliner.images.ledger import FetchRow, Ledger, RunRow
+from milliner.images.likeness import Likenesses
+from milliner.sources.placeholders import SUSPICIOUS
+from milliner.sources.result import ClassCount
+from milliner.sources.rules import Rules
+from milliner.sources.source import Finding, Found, Missed, Wanted
+
+_LOCKS: Final = 64
+
+
+class FolderError(FetchError):
+    """The folder itself cannot be filled, whatever the source."""
 
 
 class Store:
-    """A labelled folder with its ledger open; `limit` is the most pictures of one class."""
+    """A labelled folder with its ledger open. `place` may be called from any thread, the rest from one."""
 
-    def __init__(self, folder: Path, ledger: Ledger, limit: int | None) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, rules: Rules) -> None:
         self._folder = folder
         self._ledger = ledger
-        self._limit = limit
-        self._rows = {(row.address, row.label): row for row in ledger.fetched()}
-        self._taken: defaultdict[str, set[str]] = defaultdict(set)
+        self._rules = rules
+        self._run = ledger.next_run()
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._counts: Counter[str] = Counter()
+        self._locks = [Lock() for _ in range(_LOCKS)]
+        self._likenesses = Likenesses()
+        for likeness, _ in ledger.likenesses():
+            self._likenesses.add(likeness)
 
-    def room(self, label: str) -> float:
-        """How many more pictures the class may get, infinite without a limit; `settled` and `keep` use it up."""
-        return math.inf if self._limit is None else self._limit - len(self._taken[label])
-
-    def failed_before(self, wanted: Wanted) -> bool:
-        """Whether an earlier attempt at this picture failed."""
-        row = self._rows.get((wanted.address, wanted.label))
-        return row is not None and row.status == "failed"
+    def count(self, label: str) -> int:
+        """How many pictures the class has, by hand or by fetches; first asked before any of it is placed."""
+        if label not in self._counts:
+            folder = self._folder / label
+            names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+            self._counts[label] = sum(not name.startswith(".") for name in names)
+        return self._counts[label]
 
     def settled(self, wanted: Wanted) -> FetchRow | None:
         """The picture's row where nothing is to be gained by asking for it (again), else None."""
-        row = self._rows.get((wanted.address, wanted.label))
-        if row is None or row.status == "failed" or wanted.size not in (None, row.bytes):
+        row = self._ledger.find(wanted.address, wanted.label)
+        if row is None or (row.run != self._run and wanted.size not in (None, row.bytes)):
             return None
-        if row.status == "rejected":
-            return row if row.reason != "wrong sha256" or wanted.sha256 not in (None, row.sha256) else None
-        if wanted.sha256 not in (None, row.sha256) or row.file is None or not self._has(row.file, row.bytes):
-            return None
-        self._taken[row.label].add(row.file)
-        return row
+        if row.status in ("stored", "already"):
+            same = wanted.sha256 in (None, row.sha256)
+            return row if same and row.file is not None and self._has(row.file, row.bytes) else None
+        if row.run == self._run or self._rules.stands(row, wanted):
+            return row
+        return None
 
-    def keep(self, source: str, finding: Examined | Missed) -> FetchRow:
-        """Stores a picture that is good and not there yet, and records what became of it.
+    def failed_before(self, wanted: Wanted) -> bool:
+        """Whether an earlier fetch's attempt at this picture failed."""
+        row = self._ledger.find(wanted.address, wanted.label)
+        return row is not None and row.status == "failed"
 
-        The row is written after the file is in place: a run that is killed between the two finds the file.
-        Raises FetchError when the folder cannot be written.
+    def place(self, found: Found, encoded: bytes) -> Found:
+        """Writes a good picture where it belongs unless it is there; raises FolderError when that cannot be done."""
+        if found.file is None:
+            return found
+        with self._locks[int(found.sha256[:8], 16) % _LOCKS]:
+            there = self._has(found.file, found.size)
+            if not there:
+                self._write(self._folder / found.file, encoded)
+        return replace(found, new=not there)
+
+    def keep(self, source: str, finding: Finding) -> tuple[FetchRow, list[FetchRow]]:
+        """Records what became of a picture, whose file is in place by now, and returns its row.
+
+        Second come earlier rows of this fetch that the picture shows to be placeholders, as they were. A run that is
+        killed between file and row finds the file the next time.
         """
-        row = self._missed(source, finding) if isinstance(finding, Missed) else self._arrived(source, finding)
+        row = self._missed(source, finding) if isinstance(finding, Missed) else self._found(source, finding)
+        unmasked: list[FetchRow] = []
+        if row.status in ("stored", "already") and self._is_suspicious(row, finding.wanted):
+            row, unmasked = self._unmask(row)
         self._ledger.add(row)
-        self._rows[row.address, row.label] = row
-        if row.file is not None:
-            self._taken[row.label].add(row.file)
-        return row
+        return row, unmasked
+
+    def note(self, count: ClassCount) -> None:
+        """Records the counts of one source and class."""
+        self._ledger.add(
+            RunRow(
+                self._run,
+                self._started,
+                count.source,
+                count.label,
+                count.wanted,
+                count.stored,
+                count.already,
+                json.dumps(dict(count.rejected)),
+                json.dumps(dict(count.failed)),
+                count.bytes,
+                round(count.seconds, 3),
+            )
+        )
 
     def _missed(self, source: str, missed: Missed) -> FetchRow:
-        wanted = missed.wanted
-        return FetchRow(wanted.address, wanted.label, source, missed.status, reason=missed.reason, bytes=wanted.size)
+        return FetchRow(
+            missed.wanted.address,
+            missed.wanted.label,
+            source,
+            missed.status,
+            reason=missed.reason,
+            bytes=missed.wanted.size,
+            transient=missed.transient,
+            run=self._run,
+            **_origin(missed.wanted),
+        )
 
-    def _arrived(self, source: str, found: Examined) -> FetchRow:
-        address, label, size = found.wanted.address, found.wanted.label, len(found.encoded)
-        if found.reason is not None:
-            return FetchRow(address, label, source, "rejected", reason=found.reason, sha256=found.sha256, bytes=size)
-        file = f"{label}/{found.sha256[:16]}{found.extension}"
-        there = self._has(file, size)
-        if not there:
-            self._write(self._folder / file, found.encoded)
-        status: Literal["stored", "already"] = "already" if there else "stored"
-        return FetchRow(address, label, source, status, sha256=found.sha256, bytes=size, file=file)
+    def _found(self, source: str, found: Found) -> FetchRow:
+        label = found.wanted.label
+        row = FetchRow(
+            found.wanted.address,
+            label,
+            source,
+            "rejected" if found.file is None else "stored" if found.new else "already",
+            reason=found.reason,
+            sha256=found.sha256,
+            bytes=found.size,
+            file=found.file,
+            transient=False,
+            run=self._run,
+            width=found.width,
+            height=found.height,
+            likeness=None if found.likeness is None else f"{found.likeness:016x}",
+            **_origin(found.wanted),
+        )
+        if row.status != "stored" or found.likeness is None:
+            return row
+        self._count(label, 1)
+        near = self._likenesses.nearest(found.likeness)
+        self._likenesses.add(found.likeness)
+        return replace(row, near=None if near is None else self._ledger.file_like(f"{near:016x}"))
+
+    def _count(self, label: str, change: int) -> None:
+        if label in self._counts:
+            self._counts[label] += change
+
+    def _is_suspicious(self, row: FetchRow, wanted: Wanted) -> bool:
+        """Whether so many addresses bring these bytes that they are what hosts send instead of a picture."""
+        if wanted.read is not None or wanted.sha256 is not None or row.sha256 is None:
+            return False
+        return self._ledger.other_addresses(row.sha256, row.address) + 1 >= SUSPICIOUS
+
+    def _unmask(self, row: FetchRow) -> tuple[FetchRow, list[FetchRow]]:
+        """Takes a placeholder that was mistaken for a picture back out of the folder, its file first.
+
+        A run that is killed between the two asks for the pictures again, and finds out again.
+        """
+        twins = [twin for twin in self._ledger.same_bytes(row.sha256 or "") if twin.status in ("stored", "already")]
+        for file in {twin.file for twin in [*twins, row] if twin.file}:
+            (self._folder / file).unlink(missing_ok=True)
+            self._count(file.partition("/")[0], -1)
+        masked = [replace(each, status="rejected", reason="placeholder", file=None, near=None) for each in twins]
+        self._ledger.add_all(masked)
+        return (
+            replace(row, status="rejected", reason="placeholder", file=None, near=None),
+            [twin for twin in twins if twin.run == self._run],
+        )
 
     def _has(self, file: str, size: int | None) -> bool:
         """A file of another size was cut or changed since, and is fetched anew."""
@@ -80,8 +178,12 @@ class Store:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            write_atomically(path, content)
+            write_quickly(str(path), content)  # a name that a power cut took back is missed, and asked for again
         except OSError as error:
-            raise FetchError(
+            raise FolderError(
                 f"{path} cannot be written ({error.strerror}); check the folder's rights and space, then fetch again."
             ) from error
+
+
+def _origin(wanted: Wanted) -> dict[str, Any]:
+    return vars(wanted.credit)

@@ -11,9 +11,9 @@ import numpy as np
 
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
-from milliner.backbones.imagenet import class_index
 from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
 from milliner.core.errors import DatasetError, SettingsError
+from milliner.core.imagenet import class_index
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy

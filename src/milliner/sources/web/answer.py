@@ -1,0 +1,66 @@
+"""What an HTTP answer is worth: a picture's bytes, or an error with its reason."""
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+
+from milliner.images.decode import refusal
+from milliner.sources.web.failure import TRANSIENT_STATUS, NoAnswerError
+
+REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+_NOT_FOR_TRAINING: Final = {"noai", "noimageai", "noindex", "noimageindex", "none"}
+_SNIFF: Final = 64  # bytes that tell a picture from a web page
+_PIECE: Final = 2**16
+
+
+def check_status(response: aiohttp.ClientResponse) -> None:
+    """Raises NoAnswerError unless the answer brings plain content."""
+    code = response.status
+    if code in TRANSIENT_STATUS or code >= 500:
+        pause = retry_after(response.headers.get("Retry-After", ""))
+        raise NoAnswerError(f"status {code}", transient=True, pause=pause)
+    if not 200 <= code < 300:
+        raise NoAnswerError(f"status {code}")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise NoAnswerError("compressed answer")  # not asked for; unpacking is where small answers become large
+
+
+def check_robots_tag(response: aiohttp.ClientResponse) -> None:
+    """Raises NoAnswerError where an X-Robots-Tag that is for everybody, or for us, keeps the picture from us."""
+    for value in response.headers.getall("X-Robots-Tag", []):
+        agent, colon, rest = value.lower().partition(":")
+        if colon and agent.strip() not in ("unavailable_after", "milliner"):
+            continue  # for another robot
+        words = {word.strip() for word in (rest if agent.strip() == "milliner" else value.lower()).split(",")}
+        if words & _NOT_FOR_TRAINING:
+            raise NoAnswerError("X-Robots-Tag", status="rejected")
+
+
+async def read_body(response: aiohttp.ClientResponse, most: int, *, picture: bool = True) -> bytes:
+    """The body, of no more than `most` bytes; of what begins like no `picture`, no more than that beginning."""
+    if (response.content_length or 0) > most:
+        raise NoAnswerError("too many bytes", status="rejected")
+    body = bytearray()
+    sniffed = not picture
+    async for piece in response.content.iter_chunked(_PIECE):
+        body += piece
+        if len(body) > most:
+            raise NoAnswerError("too many bytes", status="rejected")
+        if not sniffed and len(body) >= _SNIFF:
+            if reason := refusal(bytes(body[:_SNIFF])):
+                raise NoAnswerError(reason, status="rejected")
+            sniffed = True
+    return bytes(body)
+
+
+def retry_after(value: str) -> float | None:
+    """Seconds, from a Retry-After header in either of its forms; None where it has neither."""
+    if value.isdecimal() and len(value) < 10:
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,195 @@
+"""Asks addresses: in turn, patiently, politely, and with every wait, retry, redirect and byte bounded."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from milliner.sources.placeholders import is_placeholder_address
+from milliner.sources.web.address import Proxies, PublicResolver, at_endpoint, is_ip, is_private, parse
+from milliner.sources.web.answer import REDIRECTS, check_robots_tag, check_status, read_body
+from milliner.sources.web.failure import NoAnswerError, as_no_answer, bad_address, private_address
+from milliner.sources.web.host import ROBOTS_BYTES, Host
+from milliner.sources.web.manners import Manners
+
+MAX_REDIRECTS: Final = 5
+_FOR_THE_DEAD: Final = 2  # attempts where nobody listens
+_LONGEST_PAUSE: Final = 120.0  # seconds that a source's own interface may ask us to wait
+
+Result = TypeVar("Result")
+
+ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError)
+"""What asking may raise besides NoAnswerError; `as_no_answer` translates."""
+
+
+class Client:
+    """The connections of one fetch; to be made and used inside one event loop.
+
+    Args:
+        manners: what is allowed.
+        endpoint: where every request goes instead of its own host; its host is trusted, as the user typed it.
+    """
+
+    def __init__(self, manners: Manners, endpoint: URL | None) -> None:
+        self._manners = manners
+        self._endpoint = endpoint
+        self._trusted = {endpoint.host or ""} if endpoint else set()
+        self._hosts: dict[URL, Host] = {}
+        self._proxies = Proxies()
+        self._slots = asyncio.Semaphore(manners.connections)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                resolver=None if manners.allow_private else PublicResolver(self._trusted | self._proxies.hosts),
+            ),
+            headers={"User-Agent": manners.user_agent, "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=manners.connect, sock_read=manners.read),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        """Waits for what was cancelled, then ends the connections."""
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        await self._session.close()
+
+    async def picture(
+        self, address: str, use: Callable[[bytes], Result], pool: Executor, connections: int | None = None
+    ) -> Result:
+        """Hands a picture's bytes to `use` on a thread of `pool`, and returns what that makes of them.
+
+        With our whole patience and all of our manners; until `use` returns, the bytes count as a connection, so that
+        no more of them come in than are worked off. Raises NoAnswerError, and what `use` raises.
+        """
+        url = at_endpoint(parse(address), self._endpoint)
+        host = self._host(url, connections)
+        if self._manners.robots_txt:
+            await self._check_robots(host, url)
+        content = await self._persist(url, host, self._manners.max_bytes, picture=True)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, use, content)
+        finally:
+            self._slots.release()
+
+    async def document(self, address: str, most: int, headers: Mapping[str, str] | None = None) -> bytes:
+        """Another answer's bytes, such as an interface's; raises NoAnswerError."""
+        url = at_endpoint(parse(address), self._endpoint)
+        return await self._persist(url, self._host(url), most, headers=headers)
+
+    async def form(self, address: str, fields: Mapping[str, str], most: int) -> bytes:
+        """What a form that is posted once is answered with; raises NoAnswerError."""
+        url = at_endpoint(parse(address), self._endpoint)
+        self._check_public(url)
+        try:
+            async with self._session.post(
+                url, data=dict(fields), allow_redirects=False, proxy=self._proxies.of(url)
+            ) as response:
+                check_status(response)
+                return await read_body(response, most, picture=False)
+        except ERRORS as error:
+            raise as_no_answer(error) from error
+
+    @asynccontextmanager
+    async def answer(
+        self, url: URL, headers: Mapping[str, str] | None = None, *, robots: bool = False
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer at the end of the redirects, its body unread; raises NoAnswerError and `ERRORS`."""
+        sent = dict(headers or {})
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check_public(url)
+            async with self._session.get(
+                url, headers=sent, allow_redirects=False, proxy=self._proxies.of(url)
+            ) as response:
+                if response.status not in REDIRECTS or "Location" not in response.headers:
+                    yield response
+                    return
+                following = self._redirected(url, response.headers["Location"])
+            if following.host != url.host:
+                sent = {name: value for name, value in sent.items() if name not in ("Cookie", "Authorization")}
+                if robots:
+                    await self._check_robots(self._host(following), following)
+            url = following
+        raise NoAnswerError("too many redirects")
+
+    async def _persist(
+        self, url: URL, host: Host, most: int, *, picture: bool = False, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Tries again where that may help, and keeps the slot of a picture; raises the last NoAnswerError."""
+        manners = self._manners
+        longest = manners.longest_pause if picture else _LONGEST_PAUSE
+        for attempt in range(1, manners.attempts + 1):
+            await host.wait()
+            try:
+                async with host.slots, self._slot(keep=picture), asyncio.timeout(manners.total):
+                    content = await self._attempt(url, most, picture, headers)
+                host.answered()
+                return content
+            except NoAnswerError as error:
+                failure = error
+            except ERRORS as error:
+                failure = as_no_answer(error)
+            pause = failure.pause
+            if pause is None:
+                pause = manners.pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+            last = attempt == (manners.attempts if failure.answered else min(_FOR_THE_DEAD, manners.attempts))
+            if not failure.transient or last or pause > longest:
+                raise failure
+            if failure.pause is not None:
+                host.refused(pause)
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _slot(self, *, keep: bool) -> AsyncIterator[None]:
+        await self._slots.acquire()
+        try:
+            yield
+        except BaseException:
+            self._slots.release()
+            raise
+        if not keep:
+            self._slots.release()
+
+    async def _attempt(self, url: URL, most: int, picture: bool, headers: Mapping[str, str] | None) -> bytes:
+        async with self.answer(url, headers, robots=picture and self._manners.robots_txt) as response:
+            check_status(response)
+            if picture and self._manners.x_robots_tag:
+                check_robots_tag(response)
+            return await read_body(response, most, picture=picture)
+
+    def _redirected(self, url: URL, location: str) -> URL:
+        following = url.join(URL(location))
+        if is_placeholder_address(following.path):
+            raise NoAnswerError("placeholder", status="rejected")
+        try:
+            return parse(str(following))
+        except NoAnswerError as error:
+            raise NoAnswerError("redirected away from http", status="rejected") from error
+
+    def _check_public(self, url: URL) -> None:
+        """Refuses addresses that no resolver will see; names are the resolver's."""
+        host = url.host or ""
+        if not self._manners.allow_private and host not in self._trusted and is_ip(host) and is_private(host):
+            raise private_address()
+
+    async def _check_robots(self, host: Host, url: URL) -> None:
+        async def get(robots: URL) -> bytes:
+            return await self._persist(robots, host, ROBOTS_BYTES)
+
+        if not await host.allows(url, "milliner", get):
+            raise NoAnswerError("robots.txt", status="rejected", answered=True)
+
+    def _host(self, url: URL, connections: int | None = None) -> Host:
+        origin = url.origin()
+        if not origin.host:
+            raise bad_address()
+        if origin not in self._hosts:
+            most = self._manners.connections_per_host
+            self._hosts[origin] = Host(origin, min(most, connections or most))
+        return self._hosts[origin]

@@ -1,0 +1,118 @@
+"""The web as the sources see it: an event loop in a thread of its own, so that it works inside a notebook's too."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any, Final, Self, TypeVar
+
+from yarl import URL
+
+from milliner.sources.web.address import at_endpoint, parse, parse_endpoint
+from milliner.sources.web.client import Client
+from milliner.sources.web.failure import NoAnswerError
+from milliner.sources.web.manners import POLITE, Manners
+from milliner.sources.web.stream import BUFFER, Stream
+
+MAX_DOCUMENT: Final = 32 * 2**20
+"""Bytes of an interface's answer."""
+
+_MAX_LOOKUPS: Final = 32
+
+Result = TypeVar("Result")
+
+
+class Web:
+    """Asks for pictures and documents; use `Web.open`. Its methods may be called from any thread but the loop's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: Client, endpoint: URL | None) -> None:
+        self._loop = loop
+        self._client = client
+        self._endpoint = endpoint
+
+    @classmethod
+    @contextmanager
+    def open(cls, manners: Manners = POLITE, endpoint: str | None = None) -> Iterator[Self]:
+        """Opens the connections and closes them.
+
+        Args:
+            manners: what is allowed.
+            endpoint: scheme, host and port that every request goes to, such as ``http://127.0.0.1:8000``.
+
+        Raises:
+            FetchError: the endpoint is not of that form.
+        """
+        where = parse_endpoint(endpoint)
+        with _loop_in_thread() as loop:
+            client = asyncio.run_coroutine_threadsafe(_made(manners, where), loop).result()
+            try:
+                yield cls(loop, client, where)
+            finally:
+                asyncio.run_coroutine_threadsafe(_closed(client), loop).result()
+
+    def picture(
+        self, address: str, use: Callable[[bytes], Result], pool: Executor, connections: int | None = None
+    ) -> Future[Result]:
+        """What `use` will make of a picture's bytes on a thread of `pool`, or a NoAnswerError.
+
+        At most so many `connections` to its host are open at once.
+        """
+        return asyncio.run_coroutine_threadsafe(self._client.picture(address, use, pool, connections), self._loop)
+
+    def bytes(self, address: str, most: int) -> bytes:
+        """What an address answers, of no more than `most` bytes. Raises NoAnswerError."""
+        return self._wait(self._client.document(address, most))
+
+    def json(self, address: str, query: Mapping[str, str] | None = None, token: str | None = None) -> Any:
+        """What an interface answers, parsed; `token` goes along as a bearer's. Raises NoAnswerError."""
+        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        url = str(URL(address).with_query(dict(query or {})))
+        return _parsed(self._wait(self._client.document(url, MAX_DOCUMENT, headers)))
+
+    def post(self, address: str, fields: Mapping[str, str]) -> Any:
+        """What a form is answered with, parsed from JSON. Raises NoAnswerError."""
+        return _parsed(self._wait(self._client.form(address, fields, MAX_DOCUMENT)))
+
+    def stream(self, address: str, headers: Mapping[str, str] | None = None) -> tuple[io.BufferedReader, str]:
+        """A long answer as a file that reads forward only, and its content type. Raises NoAnswerError."""
+        url = at_endpoint(parse(address), self._endpoint)
+        raw = Stream(self._client, self._wait, url, headers or {})
+        return io.BufferedReader(raw, BUFFER), raw.content_type
+
+    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise NoAnswerError("answer is not JSON") from error
+
+
+async def _made(manners: Manners, endpoint: URL | None) -> Client:
+    return Client(manners, endpoint)
+
+
+async def _closed(client: Client) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await client.close()
+
+
+@contextmanager
+def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_MAX_LOOKUPS))  # name look-ups that hang hold up no others
+    thread = Thread(target=loop.run_forever, name="milliner-web", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
