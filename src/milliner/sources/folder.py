@@ -35,7 +35,7 @@ def _labelled(root: Path, label: str | None) -> list[tuple[Path, str]]:
     if loose and label is not None:
         return [(path, label) for path in loose]
     try:
-        return [(entry.path, checked_label(entry.label, str(entry.path))) for entry in list_entries(root)]
+        return [(entry.path, checked_label(entry.label, f"A class folder of {root}")) for entry in list_entries(root)]
     except DatasetError as error:
         if loose:
             raise FetchError(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from milliner import __version__
-from milliner.images.decode import MAX_BYTES
 
 HOME: Final = "https://github.com/milliner-vision/milliner"
 
@@ -35,7 +34,7 @@ class Manners:
     """Before the second attempt, give or take a half; it doubles from attempt to attempt."""
     longest_pause: float = 30.0
     """A server that asks for a longer one is left in peace."""
-    max_bytes: int = MAX_BYTES
+    max_bytes: int = 32 * 2**20
     """Of one picture."""
 
     @property

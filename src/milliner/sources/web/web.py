@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ MAX_DOCUMENT: Final = 32 * 2**20
 """Bytes of an interface's answer."""
 
 _MAX_LOOKUPS: Final = 32
+
+_log: Final = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -104,9 +107,18 @@ async def _closed(client: Client) -> None:
     await client.close()
 
 
+def _note_quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What goes wrong inside the library's own callbacks, such as a reset of a connection that is closed already.
+
+    What goes wrong with a picture reaches whoever asked for it.
+    """
+    _log.debug("web: %s", context.get("message"), exc_info=context.get("exception"))
+
+
 @contextmanager
 def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(_note_quietly)
     loop.set_default_executor(ThreadPoolExecutor(_MAX_LOOKUPS))  # name look-ups that hang hold up no others
     thread = Thread(target=loop.run_forever, name="milliner-web", daemon=True)
     thread.start()
