@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "new": "Make a project folder with its settings.",
     "run": "Fetch, check, pack, train and evaluate a project; skip what is up to date.",
     "demo": "Run the whole loop on helmet photographs, or drawn scenes when offline.",
-    "fetch": "Bring labelled pictures from lists, folders or the drawing board.",
+    "fetch": "Bring labelled pictures from anywhere, with a ledger of where each came from.",
     "check": "Set aside pictures that would spoil training.",
     "pack": "Split a folder of pictures and pack it into record files.",
     "train": "Fit a classifier and write it as one .onnx file.",
