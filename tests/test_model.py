@@ -2,13 +2,16 @@
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from conftest import fill_class_folders, noise_jpeg
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +22,7 @@ import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import Model, Picture, load
+from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 
 RED = noise_jpeg(901, tint=(90, 0, 0))
@@ -66,9 +70,9 @@ def test_the_heatmap_is_the_head_applied_to_each_cell(small_model: Path) -> None
     proto = onnx.load(small_model)
     weights = {entry.name: onnx.numpy_helper.to_array(entry) for entry in proto.graph.initializer}
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
-    backbone = onnxruntime.InferenceSession(available()["efficientnet_lite0"].onnx_file())
-    (features,) = backbone.run(["features"], {"image": images})
-    (heatmap,) = onnxruntime.InferenceSession(small_model).run(["heatmap"], {"image": images})
+    backbone = Runtime(available()["efficientnet_lite0"].onnx_file().read_bytes())
+    features = backbone.run(images, ["features"])["features"]
+    heatmap = Runtime(small_model.read_bytes()).run(images, ["heatmap"])["heatmap"]
     expected = np.einsum("nwyx,wc->ncyx", features, weights["head.weight"]) + weights["head.bias"][:, None, None]
     np.testing.assert_allclose(heatmap, expected, atol=1e-3)
 
@@ -205,6 +209,27 @@ def test_folders_called_by_numbers_are_not_class_numbers(small_model: Path, tmp_
     pictures = fill_class_folders(tmp_path / "pictures", **{"0": 2, "1": 2})
     with pytest.raises(DatasetError, match="does not know"):
         milliner.evaluate(small_model, pictures)
+
+
+PREDICT = "import sys, milliner; print(milliner.load(sys.argv[1]).predict(sys.argv[2]).label)"
+
+
+def test_predicting_leaves_nothing_in_the_users_home_and_tells_nobody(small_model: Path, tmp_path: Path) -> None:
+    home, path = tmp_path / "home", tmp_path / "red.jpg"
+    home.mkdir()
+    path.write_bytes(RED)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
+    command = [sys.executable, "-c", PREDICT, str(small_model), str(path)]
+    done = subprocess.run(command, env=kept | {"HOME": str(home)}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "red\n", "")
+    assert list(home.rglob("*")) == []
+
+
+def test_one_place_imports_the_runtime() -> None:
+    package = Path(milliner.__file__).parent
+    importing = re.compile(r"^\s*(?:import|from) onnxruntime\b", re.MULTILINE)
+    found = [path for path in package.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
+    assert found == [package / "classifier" / "runtime.py"]
 
 
 def test_what_the_package_offers_is_listed() -> None:
