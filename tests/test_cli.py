@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shlex
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from conftest import fill_class_folders, noise_jpeg
 from picture_server import PictureServer, picture
 from PIL import Image
 
+from milliner.cli import options
 from milliner.cli.main import COMMANDS, call, milliner
 from milliner.cli.options import Pairs
 from milliner.cli.terminal import progress
@@ -394,6 +396,16 @@ def test_lines_of_progress_know_how_long_it_takes(
 @pytest.mark.parametrize(("text", "pairs"), [("a=1,b=2", {"a": 1.0, "b": 2.0}), (" a = 0.5 ", {"a": 0.5})])
 def test_pairs_are_read(text: str, pairs: dict[str, float]) -> None:
     assert Pairs(numbers=True).convert(text, None, None) == pairs
+
+
+def test_older_clicks_whose_types_are_not_generic_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ParamType:
+        """As it was before click 8.4."""
+
+    monkeypatch.setattr(click, "ParamType", ParamType)
+    found = runpy.run_path(options.__file__)
+    assert issubclass(found["Pairs"], ParamType)
+    assert issubclass(found["Naming"], ParamType)
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=1,,b=2", "a=1,a=2", "a=one"])
