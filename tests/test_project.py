@@ -18,6 +18,7 @@ import milliner
 from milliner.cli.main import call
 from milliner.project.demo import prepare_demo
 from milliner.project.run import StageReport
+from milliner.project.settings import load_settings
 
 NAMES = ["fetch", "check", "pack", "train", "evaluate"]
 FAST = "[train]\nsize = 64\n"
@@ -158,6 +159,49 @@ def test_sources_of_the_project_and_of_classes_fill_the_pictures(
     assert sorted(path.name for path in (project / "pictures").iterdir() if path.is_dir()) == ["azure", "red"]
     (project / "own" / "red" / "more.jpg").write_bytes(noise_jpeg(55))
     assert milliner.run(project)[0].summary == "1 stored, 12 already"
+
+
+def test_relative_sources_of_a_new_project_begin_where_it_is_made(
+    class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_folders(tmp_path / "mine", red=3, blue=3)
+    with PictureServer() as server:
+        address = server.serve("/a.jpg", picture(noise_jpeg(5)))
+        (tmp_path / "list.csv").write_text(f"url,label\n{address},red\n")
+        monkeypatch.chdir(tmp_path)
+        folder = milliner.new("deep/hats", ["folder:mine", "urls:list.csv"])
+        assert milliner.run(folder)[0].summary == "7 stored"
+
+
+def test_a_source_inside_the_project_stays_relative_and_moves_with_it(
+    class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_folders(tmp_path / "hats" / "own", red=3, blue=3)
+    monkeypatch.chdir(tmp_path)
+    milliner.new("hats", ["folder:hats/own"])
+    assert load_settings(Path("hats/milliner.toml")).sources == ("folder:own",)
+
+
+@pytest.mark.parametrize("source", ["folder:~", "folder:/", "scenes:9", "urls:https://host/list.csv", "wnid:n03", "9"])
+def test_other_sources_are_written_as_they_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("9", "n03"):
+        (tmp_path / name).mkdir()
+    assert load_settings(milliner.new("hats", [source]) / "milliner.toml").sources == (source,)
+
+
+@pytest.mark.parametrize(
+    "source", ["folder:gone", "urls:~/gone.csv", "urls:~nobody/x.csv", "video:gone.mp4", "folder:"]
+)
+def test_a_source_that_is_not_there_makes_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(milliner.MillinerError, match=r"There is no .*; check the path\.$"):
+        milliner.new("hats", [source])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_of_sources_no_longer_listed_are_pointed_out(

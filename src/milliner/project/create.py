@@ -1,6 +1,7 @@
 """Makes a new project folder."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from milliner.project.settings import SETTINGS_NAME
 from milliner.sources.label import checked_label
 
 DRAWN: Final = "scenes:200"
+
+_NAMING_PATHS: Final = ("folder", "urls", "video")
+"""Kinds of sources whose argument is a file or folder of this machine."""
 
 _TEMPLATE: Final = """\
 # A Milliner project. `milliner run` fetches, checks, packs, trains and evaluates what this file describes,
@@ -58,12 +62,14 @@ def new(
 
     Args:
         name: the folder; its last part names the model.
-        sources: where pictures come from; drawn scenes, so that `run` works at once, when left out.
+        sources: where pictures come from, their paths relative to the current folder; drawn scenes, so that `run`
+            works at once, when left out.
         init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``.
         endpoint: a mirror that is asked in place of every address's own host.
 
     Raises:
-        SettingsError: the folder holds a project already, or its name cannot name a file.
+        SettingsError: the folder holds a project already, its name cannot name a file, or a source names a file or
+            folder that is not there.
         FetchError: a label of `init` cannot name a folder.
     """
     folder = Path(name)
@@ -77,17 +83,33 @@ def new(
         checked_label(label, "init")
     if not sources:
         sources, init = [DRAWN], init or {"helmet": "crash helmet"}
+    named = [_seen_from(folder, source) for source in sources]
     classes = [f"[classes.{_key(label)}]\ninit = {_string(name)}\n" for label, name in (init or {}).items()]
     text = _TEMPLATE.format(
         name=_string(word),
         endpoint=f"endpoint = {_string(endpoint)}\n" if endpoint else "",
-        sources="[" + ", ".join(_string(source) for source in sources) + "]",
+        sources="[" + ", ".join(_string(source) for source in named) + "]",
         classes="".join(classes) or _EXAMPLE,
         size=DEFAULT_SIZE,
     )
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     write_atomically(path, text.encode())
     return folder
+
+
+def _seen_from(folder: Path, source: str) -> str:
+    """A source as the project's settings must name it, where relative paths begin in the project's folder."""
+    kind, _, argument = source.partition(":")
+    if kind not in _NAMING_PATHS or "://" in argument:
+        return source
+    path = Path(os.path.expanduser(argument))  # noqa: PTH111  # pathlib's raises where there is no such user
+    if not argument or not path.exists():
+        raise SettingsError(f"There is no {argument or 'path'} for the source {source!r}; check the path.")
+    if path.is_absolute():
+        return source
+    place, root = path.resolve(), folder.resolve()
+    # A path inside the project stays relative, so that the project may be moved.
+    return f"{kind}:{place.relative_to(root).as_posix() if place.is_relative_to(root) else place}"
 
 
 def _key(text: str) -> str:

@@ -35,9 +35,14 @@ def prepare_demo(folder: str | Path, *, endpoint: str | None = None) -> DemoProj
         return DemoProject(place, drawn=DRAWN in load_settings(settings).sources)
     addresses = resources.files("milliner.project").joinpath(_LIST).read_bytes()
     write_atomically(place / _LIST, addresses)
-    found = reachable(f"urls:{place / _LIST}", endpoint)
-    sources = [f"urls:{_LIST}"] if found else [DRAWN]
-    new(str(place), sources, init={"helmet": "crash helmet"}, endpoint=endpoint if found else None)
+    photographs = f"urls:{place / _LIST}"
+    found = reachable(photographs, endpoint)
+    new(
+        str(place),
+        [photographs if found else DRAWN],
+        init={"helmet": "crash helmet"},
+        endpoint=endpoint if found else None,
+    )
     return DemoProject(place, drawn=not found)
 
 
