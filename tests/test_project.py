@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -265,9 +266,43 @@ def test_a_demo_without_a_network_says_so_and_draws(tmp_path: Path, monkeypatch:
     with PictureServer() as server:
         nowhere = server.url
     demo = prepare_demo(tmp_path / "demo", endpoint=nowhere)
-    assert demo.drawn
+    assert (demo.drawn, demo.earlier) == (True, False)
     assert 'sources = ["scenes:' in (demo.folder / "milliner.toml").read_text()
-    assert prepare_demo(tmp_path / "demo") == demo
+    for endpoint in (None, nowhere):
+        assert prepare_demo(tmp_path / "demo", endpoint=endpoint) == replace(demo, earlier=True)
+
+
+def test_a_demo_that_was_drawn_earlier_does_not_say_that_it_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("milliner.project.demo.DRAWN", "scenes:12")
+    with PictureServer() as server:
+        nowhere = server.url
+    folder = tmp_path / "demo"
+    said = []
+    for arguments in (["--endpoint", nowhere], []):
+        assert call(["demo", "--into", str(folder), *arguments]) == 0
+        said.append(capsys.readouterr().err)
+        settings = folder / "milliner.toml"
+        settings.write_text(settings.read_text().replace("size = 384", "size = 64"))
+    assert "can't be reached" in said[0]
+    assert (
+        said[1] == f"The scenes in {folder} were drawn earlier; delete the folder to ask for the photographs again.\n"
+    )
+
+
+@pytest.mark.parametrize("first", [None, "http://127.0.0.1:9"])
+def test_another_endpoint_for_an_existing_demo_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: str | None
+) -> None:
+    folder = milliner.new(str(tmp_path / "demo"), endpoint=first)
+    before = (folder / "milliner.toml").read_text()
+    assert call(["demo", "--into", str(folder), "--endpoint", "http://127.0.0.1:10"]) == 1
+    err = capsys.readouterr().err
+    assert f"was made {'with the endpoint ' + first if first else 'without an endpoint'}; delete the folder" in err
+    assert "--into" in err
+    assert len(err.splitlines()) == 1
+    assert (folder / "milliner.toml").read_text() == before
 
 
 @pytest.fixture(scope="session")
