@@ -23,6 +23,7 @@ from PIL import Image
 from milliner.cli import options
 from milliner.cli.main import COMMANDS, call, milliner
 from milliner.cli.options import Pairs
+from milliner.cli.program import typed
 from milliner.cli.terminal import progress
 
 Run = Callable[..., tuple[int, str, str]]
@@ -396,6 +397,35 @@ def test_lines_of_progress_know_how_long_it_takes(
 @pytest.mark.parametrize(("text", "pairs"), [("a=1,b=2", {"a": 1.0, "b": 2.0}), (" a = 0.5 ", {"a": 0.5})])
 def test_pairs_are_read(text: str, pairs: dict[str, float]) -> None:
     assert Pairs(numbers=True).convert(text, None, None) == pairs
+
+
+@pytest.mark.parametrize(
+    ("started", "on_path", "expected"),
+    [
+        (".venv/bin/milliner", "", ".venv/bin/milliner"),
+        ("{tmp}/.venv/bin/milliner", "", ".venv/bin/milliner"),
+        ("{tmp}/.venv/bin/milliner", "other", ".venv/bin/milliner"),
+        ("{tmp}/.venv/bin/milliner", ".venv/bin", "milliner"),
+        ("{tmp}/milliner", "", "./milliner"),
+        ("{outside}/of this/milliner", "", "'{outside}/of this/milliner'"),
+        ("-c", "", "milliner"),
+        ("{tmp}/.venv/bin/pytest", "", "milliner"),
+        ("{tmp}/gone/milliner", "", "milliner"),
+    ],
+)
+def test_the_program_knows_what_to_type_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, on_path: str, expected: str
+) -> None:
+    here, outside = tmp_path / "here", tmp_path / "outside"
+    places = {"tmp": here, "outside": outside}
+    for folder in (here / ".venv/bin", here / "other", here, outside / "of this"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("milliner", "pytest"):
+            (folder / name).touch(mode=0o755)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", str(here / on_path) if on_path else "/nowhere")
+    monkeypatch.setattr(sys, "argv", [started.format(**places)])
+    assert typed() == expected.format(**places)
 
 
 def test_older_clicks_whose_types_are_not_generic_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -272,17 +272,22 @@ def test_a_demo_without_a_network_says_so_and_draws(tmp_path: Path, monkeypatch:
         assert prepare_demo(tmp_path / "demo", endpoint=endpoint) == replace(demo, earlier=True)
 
 
-def test_a_demo_that_was_drawn_earlier_does_not_say_that_it_asked(
+def test_a_demo_that_was_drawn_earlier_says_so_and_ends_with_a_command_that_can_be_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("milliner.project.demo.DRAWN", "scenes:12")
     with PictureServer() as server:
         nowhere = server.url
-    folder = tmp_path / "demo"
+    folder, program = tmp_path / "demo", tmp_path / "bin" / "milliner"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
     said = []
     for arguments in (["--endpoint", nowhere], []):
         assert call(["demo", "--into", str(folder), *arguments]) == 0
-        said.append(capsys.readouterr().err)
+        out, err = capsys.readouterr()
+        assert out.endswith(f"\nTry     {program} predict {folder}/models/demo.onnx YOUR_PICTURE.jpg\n")
+        said.append(err)
         settings = folder / "milliner.toml"
         settings.write_text(settings.read_text().replace("size = 384", "size = 64"))
     assert "can't be reached" in said[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from milliner.cli.program import typed
 from milliner.cli.run import show_stages
 from milliner.cli.terminal import common_options, console, print_json, progress
 from milliner.cli.text import printable
@@ -39,7 +40,7 @@ def demo(into: Path, endpoint: str | None, as_json: bool) -> None:
     console().print("\nPictures it was not trained on:")
     print_predictions(load(project.model).predict(sample_pictures(into)))
     here = shlex.quote(str(project.model))
-    console().print(f"\nReport  {project.report}\nTry     milliner predict {here} YOUR_PICTURE.jpg", markup=False)
+    console().print(f"\nReport  {project.report}\nTry     {typed()} predict {here} YOUR_PICTURE.jpg", markup=False)
 
 
 def _drawn(folder: Path, earlier: bool) -> str:
