@@ -136,7 +136,9 @@ def test_tables_are_for_people(class_folders: Callable[..., Path], small_model: 
     pictures = class_folders(red=3, blue=3)
     (pictures / "red" / "tiny.png").write_bytes(png(4))
     assert re.search(r"red/tiny\.png +tiny", run("check", pictures)[1])
-    assert re.search(r"train\.rec +4 +2 +2", run("pack", pictures, "--into", tmp_path / "p")[1])
+    out = run("pack", pictures, "--into", tmp_path / "p")[1]
+    assert re.search(r"train\.rec +4$", out, re.MULTILINE)
+    assert re.search(r"^class +train +test\nblue +2 +1\nred +2 +1$", out, re.MULTILINE)
     assert re.search(
         r"pictures +6 \(\d+ remembered", run("train", pictures, "--into", tmp_path / "m.onnx", "--size", 64)[1]
     )
@@ -145,6 +147,20 @@ def test_tables_are_for_people(class_folders: Callable[..., Path], small_model: 
     code, out, _ = run("fetch", f"folder:{pictures}", "--into", tmp_path / "f")
     assert code == 0
     assert re.search(r"red +4 +0 +0 +0", out)
+
+
+def test_the_table_of_what_was_packed_fits_a_terminal_with_many_classes(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [f"class number {number}" for number in range(15)]
+    fill_class_folders(tmp_path / "pictures", **dict.fromkeys(labels, 2))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("pack", "pictures", "--into", "packed")
+    assert code == 0
+    assert [re.sub(" +", " ", line) for line in out.splitlines() if line.startswith("class number")] == [
+        f"{label} 1 1" for label in sorted(labels)
+    ]
+    assert max(len(line) for line in out.splitlines()) < 80
 
 
 def png(side: int) -> bytes:
