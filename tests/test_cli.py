@@ -134,6 +134,7 @@ def test_the_stages_meet_and_print_the_promised_json(
 
 def test_tables_are_for_people(class_folders: Callable[..., Path], small_model: Path, run: Run, tmp_path: Path) -> None:
     pictures = class_folders(red=3, blue=3)
+    unseen = fill_class_folders(tmp_path / "unseen", 500, red=3, blue=3)
     (pictures / "red" / "tiny.png").write_bytes(png(4))
     assert re.search(r"red/tiny\.png +tiny", run("check", pictures)[1])
     out = run("pack", pictures, "--into", tmp_path / "p")[1]
@@ -142,7 +143,7 @@ def test_tables_are_for_people(class_folders: Callable[..., Path], small_model: 
     assert re.search(
         r"pictures +6 \(\d+ remembered", run("train", pictures, "--into", tmp_path / "m.onnx", "--size", 64)[1]
     )
-    assert re.search(r"accuracy \(95 % interval\) +50\.0% .* +100\.0%", run("evaluate", small_model, pictures)[1])
+    assert re.search(r"accuracy \(95 % interval\) +50\.0% .* +100\.0%", run("evaluate", small_model, unseen)[1])
     assert re.search(r"000\.jpg +blue +\d", run("predict", small_model, pictures / "blue" / "000.jpg")[1])
     code, out, _ = run("fetch", f"folder:{pictures}", "--into", tmp_path / "f")
     assert code == 0
@@ -161,6 +162,13 @@ def test_the_table_of_what_was_packed_fits_a_terminal_with_many_classes(
         f"{label} 1 1" for label in sorted(labels)
     ]
     assert max(len(line) for line in out.splitlines()) < 80
+
+
+def test_an_evaluation_says_how_many_pictures_it_left_out(tmp_path: Path, small_model: Path, run: Run) -> None:
+    pictures = fill_class_folders(tmp_path / "pictures", 11, red=3, blue=3)  # small_model has one of them
+    code, out, _ = run("evaluate", small_model, pictures)
+    assert code == 0
+    assert "\nLeft out: 1 picture that small.onnx was trained on.\n" in out
 
 
 def png(side: int) -> bytes:
@@ -390,7 +398,7 @@ def test_a_class_name_cannot_either(run: Run, tmp_path: Path) -> None:
     name = "a\x1b[31mb"
     pictures = fill_class_folders(tmp_path / "p", **{name: 4, "c": 3})
     assert run("train", pictures, "--into", tmp_path / "m.onnx", "--size", 64)[0] == 0
-    others = fill_class_folders(tmp_path / "q", **{name: 3, "c": 3})
+    others = fill_class_folders(tmp_path / "q", 500, **{name: 3, "c": 3})
     for arguments in (["evaluate", tmp_path / "m.onnx", others], ["predict", tmp_path / "m.onnx", others]):
         for option in ([], ["--json"]):
             code, out, err = run(*arguments, *option)

@@ -1,5 +1,6 @@
 """Training: what it writes, what it remembers, what it refuses, and that a kill costs nothing."""
 
+import base64
 import json
 import os
 import signal
@@ -57,6 +58,7 @@ def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tm
     assert document["operating_point"] == {"abstain_below": 0.75}
     assert document["init"] == {"red": "crash helmet"}
     assert document["dataset"]["per_class"] == {"blue": 5, "red": 6}
+    assert len(base64.b64decode(document["trained_on"])) == 8 * 11
     assert document["metrics"]["cross_validated"]["accuracy"] >= 0.9
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,13 @@ from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset, fingerprint
 from milliner.evaluation.before import Baseline, baseline
+from milliner.evaluation.formats import NO_BREAK, pictures
 from milliner.evaluation.metrics import measure
 from milliner.evaluation.result import Answers, Classifier, Evaluation, SetAside
 from milliner.images.folder import FolderDataset
 from milliner.shards.dataset import open_dataset
+
+_TRAINED_ON: Final = "trained on"
 
 
 def evaluate(
@@ -28,12 +32,12 @@ def evaluate(
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
     `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
-    A picture that cannot be read is set aside and listed.
+    A picture that cannot be read, or that the model was trained on, is set aside and listed.
 
     Raises:
         ModelError: the model file cannot be used.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
-            these are the very pictures that it was trained on.
+            was trained on all of these pictures.
         SettingsError: the baseline's ImageNet class or backbone is unknown.
     """
     classifier = load(model) if isinstance(model, str | Path) else model
@@ -49,6 +53,7 @@ def evaluate(
         before_kind=untrained.kind,
         abstained=int((answers.best < metadata.operating_point.abstain_below).sum()),
         set_aside=set_aside,
+        notes=_notes(classifier, set_aside),
         answers=answers,
     )
     if report is not None:
@@ -56,6 +61,11 @@ def evaluate(
 
         write_report(Path(report), evaluation, classifier, samples)
     return evaluation
+
+
+def _notes(model: Classifier, set_aside: tuple[SetAside, ...]) -> tuple[str, ...]:
+    seen = sum(each.reason == _TRAINED_ON for each in set_aside)
+    return (f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " "),) if seen else ()
 
 
 def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64]:
@@ -103,9 +113,8 @@ def _ask(
             else:
                 answers.append(found)
             advance()
-    if not answers:
-        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
-    _check_unseen(model, dataset, [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers])
+    asked = [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers]
+    _check_unseen(model, dataset, asked, set_aside)
     places = np.array([answer.place for answer in answers], np.int64)
     table = Answers(
         places=places,
@@ -117,8 +126,12 @@ def _ask(
     return table, tuple(set_aside)
 
 
-def _check_unseen(model: Classifier, dataset: Dataset, pictures: list[tuple[str, str]]) -> None:
-    if fingerprint(pictures) == model.metadata.dataset.get("fingerprint"):
+def _check_unseen(model: Classifier, dataset: Dataset, asked: list[tuple[str, str]], set_aside: list[SetAside]) -> None:
+    """Raises DatasetError where no picture is left; files of earlier versions know their training set as a whole."""
+    seen = any(each.reason == _TRAINED_ON for each in set_aside)
+    if not asked and not seen:
+        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
+    if not asked or fingerprint(asked) == model.metadata.dataset.get("fingerprint"):
         raise DatasetError(
             f"{dataset.name} holds the very pictures that {model.name} was trained on, of which it knows the answers; "
             "evaluate it on others, such as the test split."
@@ -129,6 +142,8 @@ def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: in
     key = dataset.key(place)
     try:
         sample = dataset[place]
+        if sample.sha256 in model.metadata.trained_on:
+            return SetAside(key, _TRAINED_ON)
         look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
     except UnreadableImageError as error:
         return SetAside(key, error.reason)

@@ -14,6 +14,7 @@ from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
 from milliner.backbones.imagenet import class_index
 from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
 from milliner.core.errors import DatasetError, SettingsError
+from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
@@ -108,6 +109,7 @@ def train(
         operating_point=point,
         init=named,
         dataset=_describe(samples, embedded),
+        trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
         metrics={"cross_validated": choice.metrics()},
         lineage={"milliner": __version__, "seed": seed, "strength": choice.strength},
     )
