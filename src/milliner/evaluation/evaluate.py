@@ -1,5 +1,6 @@
 """Measures a model on a dataset that it was not trained on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,7 +54,7 @@ def evaluate(
         before_kind=untrained.kind,
         abstained=int((answers.best < metadata.operating_point.abstain_below).sum()),
         set_aside=set_aside,
-        notes=_notes(classifier, set_aside),
+        notes=tuple(_notes(classifier, samples, set_aside)),
         answers=answers,
     )
     if report is not None:
@@ -63,9 +64,15 @@ def evaluate(
     return evaluation
 
 
-def _notes(model: Classifier, set_aside: tuple[SetAside, ...]) -> tuple[str, ...]:
-    seen = sum(each.reason == _TRAINED_ON for each in set_aside)
-    return (f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " "),) if seen else ()
+def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:
+    labels = model.metadata.labels
+    if _by_number(dataset, labels):
+        yield (
+            f"The dataset does not name its classes: they were matched by number, from 0 as {labels[0]} "
+            f"to {len(labels) - 1} as {labels[-1]}."
+        )
+    if seen := sum(each.reason == _TRAINED_ON for each in set_aside):
+        yield f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " ")
 
 
 def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64]:
@@ -74,9 +81,8 @@ def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64
     A record file without names has numbers for labels; they are taken as the model's class numbers.
     Raises DatasetError where the model has no such class.
     """
-    known = {label: number for number, label in enumerate(labels)}
-    if not isinstance(dataset, FolderDataset) and not known.keys() & set(dataset.labels):
-        known = {str(number): number for number in range(len(labels))}
+    named = map(str, range(len(labels))) if _by_number(dataset, labels) else labels
+    known = {label: number for number, label in enumerate(named)}
     unknown = [label for label in dataset.labels if label not in known]
     if unknown:
         raise DatasetError(
@@ -85,6 +91,10 @@ def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64
         )
     numbers = np.array([known[label] for label in dataset.labels], np.int64)
     return np.asarray(numbers[np.asarray(dataset.targets, np.int64)], np.int64)
+
+
+def _by_number(dataset: Dataset, labels: tuple[str, ...]) -> bool:
+    return not isinstance(dataset, FolderDataset) and not set(labels) & set(dataset.labels)
 
 
 @dataclass(frozen=True)
