@@ -207,6 +207,11 @@ def test_a_class_too_small_for_the_splits_is_refused(class_folders: Folders, tmp
     assert not list(tmp_path.rglob("*.rec"))
 
 
+def test_a_seed_below_zero_is_refused(class_folders: Folders, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="seed must be 0 or more, not -1"):
+        pack(class_folders(red=3, green=3), into=tmp_path / "packed", seed=-1)
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_a_failed_pack_leaves_nothing_new(class_folders: Folders, tmp_path: Path, there: bool) -> None:
     folder, target = class_folders(red=5), tmp_path / "deep" / "packed"

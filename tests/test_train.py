@@ -132,6 +132,7 @@ def test_too_little_is_refused_in_one_sentence(
         ({"init": {"green": "crash helmet"}}, "the classes are blue, red"),
         ({"init": {"red": "crash helmit"}}, "did you mean 'crash helmet'"),
         ({"abstain_below": 1.5}, "abstain_below"),
+        ({"seed": -1}, "seed must be 0 or more, not -1"),
     ],
 )
 def test_wrong_options_are_refused_with_a_remedy(

@@ -11,6 +11,7 @@ from typing import Any
 from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Advance, Progress, silent
+from milliner.core.seed import check_seed
 from milliner.images.check import CheckResult, check, check_entries
 from milliner.images.folder import Entry, read_bounded
 from milliner.images.ledger import LEDGER_NAME, PictureRow
@@ -82,8 +83,9 @@ def pack(
 
     Raises:
         DatasetError: the folder or a list cannot be used.
-        SettingsError: the shares do not sum to 1, or a split's name cannot be a file's name.
+        SettingsError: the shares do not sum to 1, a split's name cannot be a file's name, or the seed is below 0.
     """
+    check_seed(seed)
     root, target = Path(folder), Path(into)
     _check_apart(root, target)
     own = root / LEDGER_NAME

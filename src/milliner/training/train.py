@@ -17,6 +17,7 @@ from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
+from milliner.core.seed import check_seed
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
 from milliner.shards.dataset import open_dataset
 from milliner.training.cache import default_cache
@@ -92,6 +93,7 @@ def train(
         SettingsError: an option does not hold together.
     """
     start = perf_counter()
+    check_seed(seed)
     path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
     point = _operating_point(abstain_below)
     samples = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
