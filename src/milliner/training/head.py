@@ -42,10 +42,10 @@ class Head:
         return np.exp(log_softmax(self.logits(embeddings)))
 
 
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Log of the softmax along the last axis, without overflow."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), np.float32)
+def log_softmax(logits: NDArray[np.float32], axis: int = -1) -> NDArray[np.float32]:
+    """Log of the softmax along an axis, without overflow."""
+    shifted = logits - logits.max(axis=axis, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)), np.float32)
 
 
 def balanced_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
@@ -102,7 +102,7 @@ class Problem:
             return self._fit(self.classes, strength, start, tolerance)
         gaps = [Head(np.diff(head.weight, axis=0), np.diff(head.bias)) for head in start]
         found = self._fit(1, strength / 2, gaps, tolerance)
-        return [Head(_both(gap.weight.T).T, _both(gap.bias)) for gap in found]
+        return [Head(_both(gap.weight, axis=0), _both(gap.bias, axis=0)) for gap in found]
 
     def _fit(self, rows: int, strength: float, start: Sequence[Head], tolerance: float) -> list[Head]:
         shape = (len(self.weights), rows, self.samples.shape[1] + 1)
@@ -126,17 +126,17 @@ class Problem:
         """
         heads, rows, _ = parameters.shape
         weight, places = parameters[..., :-1].astype(np.float32), np.arange(len(self.targets))
-        logits = _product(self.samples, weight.reshape(heads * rows, -1).T).reshape(-1, heads, rows)
-        logits += parameters[..., -1].astype(np.float32)
-        log_probabilities = log_softmax(_both(logits) if rows == 1 else logits)
+        products = np.ascontiguousarray(_product(self.samples, weight.reshape(heads * rows, -1).T).T)
+        logits = products.reshape(heads, rows, -1) + parameters[..., -1:].astype(np.float32)
+        log_probabilities = log_softmax(_both(logits, axis=1) if rows == 1 else logits, axis=1)
         residual = np.exp(log_probabilities)
-        residual[places, :, self.targets] -= 1
-        residual = residual[..., -rows:] * self.weights.T[:, :, None]
+        residual[:, self.targets, places] -= 1
+        residual = residual[:, -rows:] * self.weights[:, None, :]
         gradient = np.empty_like(parameters)
-        gradient[..., :-1] = _product(self.turned, residual.reshape(-1, heads * rows)).T.reshape(weight.shape)
+        gradient[..., :-1] = _product(self.turned, residual.reshape(heads * rows, -1).T).T.reshape(weight.shape)
         gradient[..., :-1] += strength * weight
-        gradient[..., -1] = residual.sum(axis=0)
-        of_truth = np.ascontiguousarray(log_probabilities[places, :, self.targets].T)
+        gradient[..., -1] = residual.sum(axis=2)
+        of_truth = log_probabilities[:, self.targets, places]
         penalty = strength / 2 * np.square(weight, dtype=np.float64).sum(axis=(1, 2))
         return penalty - (self.weights * of_truth).sum(axis=1, dtype=np.float64), gradient
 
@@ -161,10 +161,10 @@ def _shares(targets: NDArray[np.int64], classes: int, counted: NDArray[np.bool_]
     return shares
 
 
-def _both(gap: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[..., 1] differences to the [..., 2] values of both classes."""
+def _both(gap: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """The difference of two classes, at 0 of an axis, to the values of both."""
     half = gap / 2
-    return np.concatenate([-half, half], axis=-1)
+    return np.concatenate([-half, half], axis)
 
 
 def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
