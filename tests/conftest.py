@@ -37,13 +37,16 @@ def noise_jpeg(seed: int, side: int = 64, tint: tuple[int, int, int] = (0, 0, 0)
     return buffer.getvalue()
 
 
-def fill_class_folders(folder: Path, **counts: int) -> Path:
-    """Makes so many different pictures of each class, whose tints differ by the place of the class."""
+def fill_class_folders(folder: Path, start: int = 0, /, **counts: int) -> Path:
+    """Makes so many different pictures of each class, whose tints differ by the place of the class.
+
+    Another `start`, below 1000, gives others.
+    """
     for number, (label, count) in enumerate(counts.items()):
         (folder / label).mkdir(parents=True, exist_ok=True)
         tint = (90 * (number % 3 == 0), 90 * (number % 3 == 1), 90 * (number % 3 == 2))
         for index in range(count):
-            (folder / label / f"{index:03}.jpg").write_bytes(noise_jpeg(1000 * number + index, tint=tint))
+            (folder / label / f"{index:03}.jpg").write_bytes(noise_jpeg(1000 * number + start + index, tint=tint))
     return folder
 
 

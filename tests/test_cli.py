@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shlex
 import signal
 import subprocess
@@ -20,8 +21,10 @@ from conftest import fill_class_folders, noise_jpeg
 from picture_server import PictureServer, picture
 from PIL import Image
 
+from milliner.cli import options
 from milliner.cli.main import COMMANDS, call, milliner
 from milliner.cli.options import Pairs
+from milliner.cli.program import typed
 from milliner.cli.terminal import progress
 
 Run = Callable[..., tuple[int, str, str]]
@@ -29,7 +32,7 @@ Run = Callable[..., tuple[int, str, str]]
 MAIN = "from milliner.cli.main import main; main()"
 SMALL_DISK = (
     "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (120000, 120000))"
 )
 
 
@@ -134,17 +137,41 @@ def test_the_stages_meet_and_print_the_promised_json(
 
 def test_tables_are_for_people(class_folders: Callable[..., Path], small_model: Path, run: Run, tmp_path: Path) -> None:
     pictures = class_folders(red=3, blue=3)
+    unseen = fill_class_folders(tmp_path / "unseen", 500, red=3, blue=3)
     (pictures / "red" / "tiny.png").write_bytes(png(4))
     assert re.search(r"red/tiny\.png +tiny", run("check", pictures)[1])
-    assert re.search(r"train\.rec +4 +2 +2", run("pack", pictures, "--into", tmp_path / "p")[1])
+    out = run("pack", pictures, "--into", tmp_path / "p")[1]
+    assert re.search(r"train\.rec +4$", out, re.MULTILINE)
+    assert re.search(r"^class +train +test\nblue +2 +1\nred +2 +1$", out, re.MULTILINE)
     assert re.search(
         r"pictures +6 \(\d+ remembered", run("train", pictures, "--into", tmp_path / "m.onnx", "--size", 64)[1]
     )
-    assert re.search(r"accuracy \(95 % interval\) +50\.0% .* +100\.0%", run("evaluate", small_model, pictures)[1])
+    assert re.search(r"accuracy \(95 % interval\) +50\.0% .* +100\.0%", run("evaluate", small_model, unseen)[1])
     assert re.search(r"000\.jpg +blue +\d", run("predict", small_model, pictures / "blue" / "000.jpg")[1])
     code, out, _ = run("fetch", f"folder:{pictures}", "--into", tmp_path / "f")
     assert code == 0
     assert re.search(r"red +4 +3 +0 +1 too small +0", out)
+
+
+def test_the_table_of_what_was_packed_fits_a_terminal_with_many_classes(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [f"class number {number}" for number in range(15)]
+    fill_class_folders(tmp_path / "pictures", **dict.fromkeys(labels, 2))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("pack", "pictures", "--into", "packed")
+    assert code == 0
+    assert [re.sub(" +", " ", line) for line in out.splitlines() if line.startswith("class number")] == [
+        f"{label} 1 1" for label in sorted(labels)
+    ]
+    assert max(len(line) for line in out.splitlines()) < 80
+
+
+def test_an_evaluation_says_how_many_pictures_it_left_out(tmp_path: Path, small_model: Path, run: Run) -> None:
+    pictures = fill_class_folders(tmp_path / "pictures", 11, red=3, blue=3)  # small_model has one of them
+    code, out, _ = run("evaluate", small_model, pictures)
+    assert code == 0
+    assert "\nLeft out: 1 picture that small.onnx was trained on.\n" in out
 
 
 def png(side: int) -> bytes:
@@ -329,8 +356,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(class_folders: Callable[
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "space" in done.stderr
-    assert str(packed) in done.stderr
-    assert not [path for path in packed.iterdir() if not path.name.startswith("ledger")]
+    assert str(packed / "train.rec") in done.stderr
+    assert not packed.exists()
 
 
 def test_terminal_output_is_bounded_by_the_terminal(class_folders: Callable[..., Path]) -> None:
@@ -374,7 +401,7 @@ def test_a_class_name_cannot_either(run: Run, tmp_path: Path) -> None:
     name = "a\x1b[31mb"
     pictures = fill_class_folders(tmp_path / "p", **{name: 4, "c": 3})
     assert run("train", pictures, "--into", tmp_path / "m.onnx", "--size", 64)[0] == 0
-    others = fill_class_folders(tmp_path / "q", **{name: 3, "c": 3})
+    others = fill_class_folders(tmp_path / "q", 500, **{name: 3, "c": 3})
     for arguments in (["evaluate", tmp_path / "m.onnx", others], ["predict", tmp_path / "m.onnx", others]):
         for option in ([], ["--json"]):
             code, out, err = run(*arguments, *option)
@@ -397,6 +424,45 @@ def test_lines_of_progress_know_how_long_it_takes(
 @pytest.mark.parametrize(("text", "pairs"), [("a=1,b=2", {"a": 1.0, "b": 2.0}), (" a = 0.5 ", {"a": 0.5})])
 def test_pairs_are_read(text: str, pairs: dict[str, float]) -> None:
     assert Pairs(numbers=True).convert(text, None, None) == pairs
+
+
+@pytest.mark.parametrize(
+    ("started", "on_path", "expected"),
+    [
+        (".venv/bin/milliner", "", ".venv/bin/milliner"),
+        ("{tmp}/.venv/bin/milliner", "", ".venv/bin/milliner"),
+        ("{tmp}/.venv/bin/milliner", "other", ".venv/bin/milliner"),
+        ("{tmp}/.venv/bin/milliner", ".venv/bin", "milliner"),
+        ("{tmp}/milliner", "", "./milliner"),
+        ("{outside}/of this/milliner", "", "'{outside}/of this/milliner'"),
+        ("-c", "", "milliner"),
+        ("{tmp}/.venv/bin/pytest", "", "milliner"),
+        ("{tmp}/gone/milliner", "", "milliner"),
+    ],
+)
+def test_the_program_knows_what_to_type_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, on_path: str, expected: str
+) -> None:
+    here, outside = tmp_path / "here", tmp_path / "outside"
+    places = {"tmp": here, "outside": outside}
+    for folder in (here / ".venv/bin", here / "other", here, outside / "of this"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("milliner", "pytest"):
+            (folder / name).touch(mode=0o755)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", str(here / on_path) if on_path else "/nowhere")
+    monkeypatch.setattr(sys, "argv", [started.format(**places)])
+    assert typed() == expected.format(**places)
+
+
+def test_older_clicks_whose_types_are_not_generic_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ParamType:
+        """As it was before click 8.4."""
+
+    monkeypatch.setattr(click, "ParamType", ParamType)
+    found = runpy.run_path(options.__file__)
+    assert issubclass(found["Pairs"], ParamType)
+    assert issubclass(found["Naming"], ParamType)
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=1,,b=2", "a=1,a=2", "a=one"])

@@ -415,9 +415,50 @@ def test_what_was_known_of_a_twin_that_has_changed_does_not_count(class_folders:
 def test_other_rules_look_at_every_file_again(class_folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = class_folders(red=2, green=2)
     check(folder)
-    monkeypatch.setattr("milliner.images.check.RULES", "rules 2")
+    for module in ("check", "verdicts"):
+        monkeypatch.setattr(f"milliner.images.{module}.RULES", "rules 2")
     assert check(folder).looked_at == 4
     assert check(folder).looked_at == 0
+
+
+def test_a_picture_that_took_the_place_of_one_set_aside_is_in_the_dataset(class_folders: Folders) -> None:
+    folder = class_folders(red=2, green=2)
+    good = (folder / "red" / "000.jpg").read_bytes()
+    (folder / "red" / "000.jpg").write_bytes(b"broken")
+    check(folder)
+    assert "red/000.jpg" not in keys(FolderDataset(folder))
+    (folder / "red" / "000.jpg").write_bytes(good)
+    assert "red/000.jpg" in keys(FolderDataset(folder))
+
+
+def test_a_verdict_by_other_rules_does_not_count(class_folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = class_folders(red=2, green=2)
+    (folder / "red" / "tiny.png").write_bytes(png(4, 4, seed=1))
+    check(folder)
+    assert len(FolderDataset(folder)) == 4
+    monkeypatch.setattr("milliner.images.verdicts.RULES", "rules 2")
+    assert len(FolderDataset(folder)) == 5
+
+
+@pytest.mark.parametrize("change", ["other bytes", "gone"])
+def test_a_copy_stays_in_the_dataset_where_its_twin_has_changed(class_folders: Folders, change: str) -> None:
+    folder = class_folders(red=2, green=2)
+    twin = folder / "red" / "001.jpg"
+    shutil.copy(twin, folder / "red" / "copy.jpg")
+    check(folder)
+    assert "red/copy.jpg" not in keys(FolderDataset(folder))
+    twin.unlink() if change == "gone" else twin.write_bytes(png(64, 64, seed=1))
+    assert "red/copy.jpg" in keys(FolderDataset(folder))
+
+
+def test_rows_of_another_folder_in_the_ledger_do_not_count(class_folders: Folders, tmp_path: Path) -> None:
+    one, two = class_folders(red=2, green=2), tmp_path / "two"
+    shutil.copytree(one, two)
+    path, facts = two / "red" / "000.jpg", (one / "red" / "000.jpg").stat()
+    path.write_bytes(bytes(facts.st_size))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    check(two, ledger=one / "ledger.sqlite")
+    assert len(FolderDataset(one)) == 4
 
 
 def test_a_ledger_elsewhere_tells_nothing_of_another_folder(class_folders: Folders, tmp_path: Path) -> None:

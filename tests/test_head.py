@@ -1,5 +1,9 @@
 """The head's fit: the one minimum that scikit-learn finds too, whatever it starts from."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from milliner.training.head import Head, balanced_weights, fit_head, log_softmax
+from milliner.training.head import Head, Problem, balanced_weights, fit_head, log_softmax
 
 Embeddings = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -85,6 +89,50 @@ def test_the_fit_is_deterministic() -> None:
     first, second = (fit_head(embeddings, targets, 3, 1e-3) for _ in range(2))
     assert np.array_equal(first.weight, second.weight)
     assert np.array_equal(first.bias, second.bias)
+
+
+ON_CORES = """
+import sys
+import numpy as np
+from milliner.training.choose import choose_strength
+from milliner.training.head import fit_head
+random = np.random.default_rng(0)
+targets = np.arange(900) % int(sys.argv[1])
+embeddings = np.maximum(random.normal(size=(900, 1280)) + targets[:, None] * 0.1, 0).astype(np.float32)
+head = fit_head(embeddings, targets, int(sys.argv[1]), 1e-2)
+choice = choose_strength(embeddings, targets, int(sys.argv[1]), seed=0)
+print(head.weight.tobytes().hex(), head.bias.tobytes().hex(), choice)
+"""
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_the_fit_does_not_depend_on_the_cores_that_there_are(classes: int) -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", ON_CORES, str(classes)],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": cores},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for cores in ("1", "2", "3")
+    }
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("sizes", [(60, 30), (50, 40, 30)])
+def test_heads_that_are_fitted_together_are_those_that_are_fitted_alone(sizes: tuple[int, ...]) -> None:
+    embeddings, targets = clusters(sizes)
+    left_out = [np.arange(len(targets)) % 4 == fold for fold in range(4)]
+    together = Problem.of(embeddings, targets, len(sizes), left_out)
+    warm = together.fit(1e-2, together.fit(1.0))
+    for mask, head in zip(left_out, warm, strict=True):
+        alone = fit_head(embeddings[~mask], targets[~mask], len(sizes), 1e-2)
+        assert np.abs(head.probabilities(embeddings) - alone.probabilities(embeddings)).max() < 1e-3
+
+
+def test_of_two_classes_one_has_the_weights_of_the_other_with_the_sign_turned() -> None:
+    head = fit_head(*clusters((60, 30)), 2, 1e-2)
+    assert np.array_equal(head.weight[0], -head.weight[1])
 
 
 def test_the_start_does_not_change_where_the_fit_ends() -> None:

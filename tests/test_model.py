@@ -1,14 +1,19 @@
 """The model file at run time: predictions, and files that must not be believed."""
 
+import base64
+import hashlib
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from conftest import fill_class_folders, noise_jpeg
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +24,9 @@ import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import Model, Picture, load
+from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
+from milliner.core.picture_set import PictureSet
 
 RED = noise_jpeg(901, tint=(90, 0, 0))
 BLUE = noise_jpeg(902, tint=(0, 90, 0))
@@ -66,9 +73,9 @@ def test_the_heatmap_is_the_head_applied_to_each_cell(small_model: Path) -> None
     proto = onnx.load(small_model)
     weights = {entry.name: onnx.numpy_helper.to_array(entry) for entry in proto.graph.initializer}
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
-    backbone = onnxruntime.InferenceSession(available()["efficientnet_lite0"].onnx_file())
-    (features,) = backbone.run(["features"], {"image": images})
-    (heatmap,) = onnxruntime.InferenceSession(small_model).run(["heatmap"], {"image": images})
+    backbone = Runtime(available()["efficientnet_lite0"].onnx_file().read_bytes())
+    features = backbone.run(images, ["features"])["features"]
+    heatmap = Runtime(small_model.read_bytes()).run(images, ["heatmap"])["heatmap"]
     expected = np.einsum("nwyx,wc->ncyx", features, weights["head.weight"]) + weights["head.bias"][:, None, None]
     np.testing.assert_allclose(heatmap, expected, atol=1e-3)
 
@@ -140,6 +147,11 @@ def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
         lambda document: document.update(operating_point=None),
         lambda document: document.update(init={"a": 1}),
         lambda document: document.update(backbone="lite"),
+        lambda document: document.update(trained_on=3),
+        lambda document: document.update(trained_on="é"),
+        lambda document: document.update(trained_on="AAAA"),
+        lambda document: document.update(trained_on=document["trained_on"][:-4]),
+        lambda document: document.update(trained_on=base64.b64encode(bytes(16)).decode()),
     ],
 )
 def test_metadata_that_does_not_hold_together_is_refused(
@@ -198,13 +210,76 @@ def test_evaluating_the_training_pictures_is_refused(small_model: Path, tmp_path
     with pytest.raises(DatasetError, match="the very pictures"):
         milliner.evaluate(small_model, pictures)
     (pictures / "red" / "000.jpg").unlink()
-    assert milliner.evaluate(small_model, pictures).after.samples == 21
+    (pictures / "red" / "broken.jpg").write_bytes(b"")
+    with pytest.raises(DatasetError, match="the very pictures"):
+        milliner.evaluate(small_model, pictures)
+
+
+def test_training_pictures_among_others_are_left_out_of_an_evaluation(small_model: Path, tmp_path: Path) -> None:
+    pictures = fill_class_folders(tmp_path / "pictures", red=2, blue=1)
+    (pictures / "blue" / "000.jpg").rename(pictures / "red" / "renamed.jpg")  # nor is it told by its name and class
+    fill_class_folders(tmp_path / "others", 500, red=3, blue=4)
+    alone = milliner.evaluate(small_model, tmp_path / "others")
+    for path in sorted((tmp_path / "others").glob("*/*.jpg")):
+        (pictures / path.parent.name / f"new-{path.name}").write_bytes(path.read_bytes())
+    found = milliner.evaluate(small_model, pictures, report=tmp_path / "report.html")
+    assert (found.after.samples, found.after.log_loss) == (7, alone.after.log_loss)
+    assert {(each.file, each.reason) for each in found.set_aside} == {
+        (f"red/{name}.jpg", "trained on") for name in ("000", "001", "renamed")
+    }
+    assert found.notes == ("Left out: 3 pictures that small.onnx was trained on.",)
+    assert found.to_json()["notes"] == list(found.notes)
+    assert found.notes[0] in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert alone.notes == ()
+
+
+def test_a_file_that_does_not_name_its_training_pictures_knows_them_as_a_whole(
+    small_model: Path, tmp_path: Path
+) -> None:
+    old = with_metadata(small_model, tmp_path / "old.onnx", lambda document: document.pop("trained_on"))
+    pictures = fill_class_folders(tmp_path / "pictures", red=12, blue=10)
+    with pytest.raises(DatasetError, match="the very pictures"):
+        milliner.evaluate(old, pictures)
+    (pictures / "red" / "000.jpg").unlink()
+    assert milliner.evaluate(old, pictures).after.samples == 21
+
+
+@given(known=st.sets(st.binary(min_size=3, max_size=3), max_size=40), other=st.binary(min_size=4, max_size=4))
+def test_a_set_of_pictures_has_what_was_put_in_and_survives_being_written(known: set[bytes], other: bytes) -> None:
+    digests = [hashlib.sha256(content).hexdigest() for content in known]
+    found = PictureSet.of([*digests, *digests])
+    assert len(found) == len(known)
+    assert all(digest in found for digest in digests)
+    assert hashlib.sha256(other).hexdigest() not in found
+    assert PictureSet.from_text(found.to_text()) == found
+    assert PictureSet.of(sorted(digests)).to_text() == found.to_text()
 
 
 def test_folders_called_by_numbers_are_not_class_numbers(small_model: Path, tmp_path: Path) -> None:
     pictures = fill_class_folders(tmp_path / "pictures", **{"0": 2, "1": 2})
     with pytest.raises(DatasetError, match="does not know"):
         milliner.evaluate(small_model, pictures)
+
+
+PREDICT = "import sys, milliner; print(milliner.load(sys.argv[1]).predict(sys.argv[2]).label)"
+
+
+def test_predicting_leaves_nothing_in_the_users_home_and_tells_nobody(small_model: Path, tmp_path: Path) -> None:
+    home, path = tmp_path / "home", tmp_path / "red.jpg"
+    home.mkdir()
+    path.write_bytes(RED)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
+    command = [sys.executable, "-c", PREDICT, str(small_model), str(path)]
+    done = subprocess.run(command, env=kept | {"HOME": str(home)}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "red\n", "")
+    assert list(home.rglob("*")) == []
+
+
+def test_one_place_imports_the_runtime() -> None:
+    package = Path(milliner.__file__).parent
+    importing = re.compile(r"^\s*(?:import|from) onnxruntime\b", re.MULTILINE)
+    found = [path for path in package.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
+    assert found == [package / "classifier" / "runtime.py"]
 
 
 def test_what_the_package_offers_is_listed() -> None:

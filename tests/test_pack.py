@@ -207,6 +207,57 @@ def test_a_class_too_small_for_the_splits_is_refused(class_folders: Folders, tmp
     assert not list(tmp_path.rglob("*.rec"))
 
 
+def test_a_seed_below_zero_is_refused(class_folders: Folders, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="seed must be 0 or more, not -1"):
+        pack(class_folders(red=3, green=3), into=tmp_path / "packed", seed=-1)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_failed_pack_leaves_nothing_new(class_folders: Folders, tmp_path: Path, there: bool) -> None:
+    folder, target = class_folders(red=5), tmp_path / "deep" / "packed"
+    if there:
+        target.mkdir(parents=True)
+    with pytest.raises(DatasetError, match="one class"):
+        pack(folder, into=target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["deep"] if there else []) + ["pictures"]
+    assert not there or list(target.iterdir()) == []
+
+
+def test_a_failed_pack_leaves_no_new_folder_where_the_ledger_lies_with_the_pictures(
+    class_folders: Folders, tmp_path: Path
+) -> None:
+    folder, target = class_folders(red=5, green=5), tmp_path / "deep" / "packed"
+    check(folder)
+    with pytest.raises(MillinerError, match="cannot be read"):
+        pack(folder, into=target, progress=removing(folder / "red" / "000.jpg"))
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    assert (folder / "ledger.sqlite").exists()
+
+
+def test_a_failed_pack_keeps_the_ledger_that_was_there(class_folders: Folders, tmp_path: Path) -> None:
+    folder, target = class_folders(red=5, green=5), tmp_path / "packed"
+    pack(folder, into=target)
+    shutil.rmtree(folder / "green")
+    with pytest.raises(DatasetError, match="one class"):
+        pack(folder, into=target)
+    assert (target / "ledger.sqlite").exists()
+
+
+def test_an_interrupted_pack_keeps_what_it_found(class_folders: Folders, tmp_path: Path) -> None:
+    folder, target = class_folders(red=5, green=5), tmp_path / "packed"
+
+    @contextmanager
+    def interrupted(task: str, total: int | None) -> Iterator[Advance]:
+        if task == "pack":
+            raise KeyboardInterrupt
+        with silent(task, total) as advance:
+            yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, into=target, progress=interrupted)
+    assert (target / "ledger.sqlite").exists()
+
+
 @pytest.mark.parametrize("name", ["../train", "a/b", "train.rec", ""])
 def test_a_split_cannot_be_named_out_of_its_folder(class_folders: Folders, tmp_path: Path, name: str) -> None:
     folder, lst = class_folders(red=3, green=3), write_list(tmp_path / "a.lst", "0\tred/000.jpg")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -18,6 +19,7 @@ import milliner
 from milliner.cli.main import call
 from milliner.project.demo import prepare_demo
 from milliner.project.run import StageReport
+from milliner.project.settings import load_settings
 
 NAMES = ["fetch", "check", "pack", "train", "evaluate"]
 FAST = "[train]\nsize = 64\n"
@@ -162,6 +164,49 @@ def test_sources_of_the_project_and_of_classes_fill_the_pictures(
     assert milliner.run(project)[0].summary == "1 stored, 12 already"
 
 
+def test_relative_sources_of_a_new_project_begin_where_it_is_made(
+    class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_folders(tmp_path / "mine", red=3, blue=3)
+    with PictureServer() as server:
+        address = server.serve("/a.jpg", picture(noise_jpeg(5)))
+        (tmp_path / "list.csv").write_text(f"url,label\n{address},red\n")
+        monkeypatch.chdir(tmp_path)
+        folder = milliner.new("deep/hats", ["folder:mine", "urls:list.csv"], endpoint=server.url)
+        assert milliner.run(folder)[0].summary == "7 stored"
+
+
+def test_a_source_inside_the_project_stays_relative_and_moves_with_it(
+    class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_folders(tmp_path / "hats" / "own", red=3, blue=3)
+    monkeypatch.chdir(tmp_path)
+    milliner.new("hats", ["folder:hats/own"])
+    assert load_settings(Path("hats/milliner.toml")).sources == ("folder:own",)
+
+
+@pytest.mark.parametrize("source", ["folder:~", "folder:/", "scenes:9", "urls:https://host/list.csv", "wnid:n03", "9"])
+def test_other_sources_are_written_as_they_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("9", "n03"):
+        (tmp_path / name).mkdir()
+    assert load_settings(milliner.new("hats", [source]) / "milliner.toml").sources == (source,)
+
+
+@pytest.mark.parametrize(
+    "source", ["folder:gone", "urls:~/gone.csv", "urls:~nobody/x.csv", "video:gone.mp4", "folder:"]
+)
+def test_a_source_that_is_not_there_makes_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(milliner.MillinerError, match=r"There is no .*; check the path\.$"):
+        milliner.new("hats", [source])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pictures_of_sources_no_longer_listed_are_pointed_out(
     class_folders: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -223,9 +268,48 @@ def test_a_demo_without_a_network_says_so_and_draws(tmp_path: Path, monkeypatch:
     with PictureServer() as server:
         nowhere = server.url
     demo = prepare_demo(tmp_path / "demo", endpoint=nowhere)
-    assert demo.drawn
+    assert (demo.drawn, demo.earlier) == (True, False)
     assert 'sources = ["scenes:' in (demo.folder / "milliner.toml").read_text()
-    assert prepare_demo(tmp_path / "demo") == demo
+    for endpoint in (None, nowhere):
+        assert prepare_demo(tmp_path / "demo", endpoint=endpoint) == replace(demo, earlier=True)
+
+
+def test_a_demo_that_was_drawn_earlier_says_so_and_ends_with_a_command_that_can_be_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("milliner.project.demo.DRAWN", "scenes:12")
+    with PictureServer() as server:
+        nowhere = server.url
+    folder, program = tmp_path / "demo", tmp_path / "bin" / "milliner"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    said = []
+    for arguments in (["--endpoint", nowhere], []):
+        assert call(["demo", "--into", str(folder), *arguments]) == 0
+        out, err = capsys.readouterr()
+        assert out.endswith(f"\nTry     {program} predict {folder}/models/demo.onnx YOUR_PICTURE.jpg\n")
+        said.append(err)
+        settings = folder / "milliner.toml"
+        settings.write_text(settings.read_text().replace("size = 384", "size = 64"))
+    assert "can't be reached" in said[0]
+    assert (
+        said[1] == f"The scenes in {folder} were drawn earlier; delete the folder to ask for the photographs again.\n"
+    )
+
+
+@pytest.mark.parametrize("first", [None, "http://127.0.0.1:9"])
+def test_another_endpoint_for_an_existing_demo_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: str | None
+) -> None:
+    folder = milliner.new(str(tmp_path / "demo"), endpoint=first)
+    before = (folder / "milliner.toml").read_text()
+    assert call(["demo", "--into", str(folder), "--endpoint", "http://127.0.0.1:10"]) == 1
+    err = capsys.readouterr().err
+    assert f"was made {'with the endpoint ' + first if first else 'without an endpoint'}; delete the folder" in err
+    assert "--into" in err
+    assert len(err.splitlines()) == 1
+    assert (folder / "milliner.toml").read_text() == before
 
 
 @pytest.fixture(scope="session")

@@ -381,6 +381,35 @@ def test_a_full_disk_leaves_all_old_files(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+# The disk has room again once the failed file's neighbours are gone, as it has where they are given up first.
+TWO_ON_A_FULL_DISK = """
+    import resource, signal, sys
+    from pathlib import Path
+    from milliner.shards.format import Record
+    from milliner.shards.recordio import FORMAT
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    folder = Path(sys.argv[1])
+    try:
+        with FORMAT.writer(folder / "train.rec", ()) as train, FORMAT.writer(folder / "test.rec", ()):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
+            try:
+                train.add(Record(9, (1.0,), bytes(100_000)), "a.jpg")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    except OSError as error:
+        print(error.filename)
+"""
+
+
+def test_a_full_disk_is_told_of_the_file_that_was_being_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(TWO_ON_A_FULL_DISK), str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{tmp_path / 'train.rec'}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_smaller_file_may_take_the_place_of_one_that_is_open(tmp_path: Path) -> None:
     path = write(tmp_path / "train.rec", [Record(place, (0.0,), bytes(5000)) for place in range(20)])
     dataset = open_dataset(path)

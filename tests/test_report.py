@@ -311,6 +311,18 @@ def test_classes_are_matched_by_name_or_by_number_where_there_are_no_names(
     assert class_numbers(FakeDataset(labels, samples), ("a", "b", "c")).tolist() == expected
 
 
+def test_an_evaluation_says_where_labels_were_matched_by_number(tmp_path: Path) -> None:
+    model, named = _case(("helmet", "no <b>"), 6)
+    samples = [Sample(each.key, str(named.labels.index(each.label)), each.encoded) for each in named.samples]
+    found = evaluate(model, FakeDataset(("0", "1"), samples), report=tmp_path / "report.html")
+    (note,) = found.to_json()["notes"]
+    assert (
+        note == "The dataset does not name its classes: they were matched by number, from 0 as helmet to 1 as no <b>."
+    )
+    assert "from 0 as helmet to 1 as no &lt;b&gt;." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert evaluate(model, named).to_json()["notes"] == []
+
+
 @pytest.mark.parametrize("labels", [("a", "cat"), ("0", "1", "2", "3"), ("0", "a")])
 def test_a_class_that_the_model_does_not_know_is_an_error(labels: tuple[str, ...]) -> None:
     with pytest.raises(DatasetError, match="does not know; rename"):

@@ -1,5 +1,6 @@
 """Training: what it writes, what it remembers, what it refuses, and that a kill costs nothing."""
 
+import base64
 import json
 import os
 import signal
@@ -57,6 +58,7 @@ def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tm
     assert document["operating_point"] == {"abstain_below": 0.75}
     assert document["init"] == {"red": "crash helmet"}
     assert document["dataset"]["per_class"] == {"blue": 5, "red": 6}
+    assert len(base64.b64decode(document["trained_on"])) == 8 * 11
     assert document["metrics"]["cross_validated"]["accuracy"] >= 0.9
 
 
@@ -130,6 +132,7 @@ def test_too_little_is_refused_in_one_sentence(
         ({"init": {"green": "crash helmet"}}, "the classes are blue, red"),
         ({"init": {"red": "crash helmit"}}, "did you mean 'crash helmet'"),
         ({"abstain_below": 1.5}, "abstain_below"),
+        ({"seed": -1}, "seed must be 0 or more, not -1"),
     ],
 )
 def test_wrong_options_are_refused_with_a_remedy(

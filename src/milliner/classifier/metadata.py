@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from milliner.core.picture_set import PictureSet
 from milliner.images.resize import ResizePolicy
 
 METADATA_KEY: Final = "milliner"
 SCHEMA_VERSION: Final = 1
-_MAX_CHARACTERS: Final = 2**20
+_MAX_CHARACTERS: Final = 2**24  # the largest set of training pictures has 11 million
 
 
 class NewerSchemaError(ValueError):
@@ -49,6 +50,8 @@ class Metadata:
     """Label to the ImageNet class that names it; gives the untrained "before" of evaluations."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     """`name`, `fingerprint`, `samples` and `per_class` of what it was trained on."""
+    trained_on: PictureSet = field(default_factory=PictureSet)
+    """The pictures themselves, which no evaluation may count; empty in files that do not say."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Figures from inside the training split."""
     lineage: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +63,7 @@ class Metadata:
 
     def to_json(self) -> str:
         """One line, the same for the same values."""
-        document = {
+        document: dict[str, Any] = {
             "schema": SCHEMA_VERSION,
             "labels": list(self.labels),
             "resize": self.resize.to_json(),
@@ -71,6 +74,8 @@ class Metadata:
             "metrics": dict(self.metrics),
             "lineage": dict(self.lineage),
         }
+        if self.trained_on:
+            document["trained_on"] = self.trained_on.to_text()
         return json.dumps(document, sort_keys=True, ensure_ascii=False)
 
     @classmethod
@@ -99,6 +104,7 @@ class Metadata:
             operating_point=OperatingPoint(float(_of(point, "abstain_below", (int, float)))),
             init=init,
             dataset=_of(document, "dataset", dict),
+            trained_on=PictureSet.from_text(document.get("trained_on", "")),
             metrics=_of(document, "metrics", dict),
             lineage=_of(document, "lineage", dict),
         )

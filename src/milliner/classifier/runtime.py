@@ -1,12 +1,20 @@
 """ONNX Runtime, the one place that talks to it."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from milliner.core.errors import ModelError
+
+# Unless told otherwise before it is imported, it writes a device id into the user's cache and looks up a host of its
+# maker's, on Linux as well; the call below is for programs that imported it earlier.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
+
+if hasattr(onnxruntime, "disable_telemetry_events"):
+    onnxruntime.disable_telemetry_events()
 
 _FATAL_ONLY = 4  # errors come as exceptions
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import click
 
+from milliner.cli.program import typed
 from milliner.cli.run import show_stages
 from milliner.cli.terminal import common_options, console, print_json, progress
+from milliner.cli.text import printable
 from milliner.cli.verdicts import print_predictions
 
 
@@ -26,10 +28,7 @@ def demo(into: Path, endpoint: str | None, as_json: bool) -> None:
 
     demo = prepare_demo(into, endpoint=endpoint)
     if demo.drawn:
-        click.echo(
-            f"The photographs can't be reached from here, so scenes are drawn instead (delete {into} to ask again).",
-            err=True,
-        )
+        click.echo(printable(_drawn(into, demo.earlier)), err=True)
     project = Project.open(demo.folder)
     reports = run_stages(project, progress)
     if as_json:
@@ -41,4 +40,10 @@ def demo(into: Path, endpoint: str | None, as_json: bool) -> None:
     console().print("\nPictures it was not trained on:")
     print_predictions(load(project.model).predict(sample_pictures(into)))
     here = shlex.quote(str(project.model))
-    console().print(f"\nReport  {project.report}\nTry     milliner predict {here} YOUR_PICTURE.jpg", markup=False)
+    console().print(f"\nReport  {project.report}\nTry     {typed()} predict {here} YOUR_PICTURE.jpg", markup=False)
+
+
+def _drawn(folder: Path, earlier: bool) -> str:
+    if earlier:
+        return f"The scenes in {folder} were drawn earlier; delete the folder to ask for the photographs again."
+    return f"The photographs can't be reached from here, so scenes are drawn instead (delete {folder} to ask again)."

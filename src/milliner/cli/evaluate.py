@@ -24,6 +24,8 @@ def evaluate(model: Path, dataset: str, report: Path | None, as_json: bool) -> N
         return
     out = console()
     out.print(printable(result.verdict), style="bold", markup=False)
+    for note in result.notes:
+        out.print(printable(note), style="yellow", markup=False)
     document = result.to_json()
     before = document["before"]
     out.print()

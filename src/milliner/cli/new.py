@@ -15,7 +15,7 @@ def new(name: str, sources: tuple[str, ...], as_json: bool) -> None:
     """Make the folder NAME with a milliner.toml.
 
     A SOURCE says where pictures come from: folder:PATH, urls:FILE.csv, or scenes:N (drawn; the default, so that
-    `milliner run` works at once). Edit milliner.toml to change it.
+    `milliner run` works at once). Paths begin in the current folder. Edit milliner.toml to change it.
     """
     from milliner.project.create import new as create
 

@@ -1,12 +1,18 @@
 """Option values of the form ``name=value``, alone or several."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    _PairsType = click.ParamType[Mapping[str, Any]]
+    _NamingType = click.ParamType[tuple[str, str]]
+else:  # generic since click 8.4 only
+    _PairsType = _NamingType = click.ParamType
 
-class Pairs(click.ParamType[Mapping[str, Any]]):
+
+class Pairs(_PairsType):
     """``a=x,b=y`` as a dictionary; a value is a number where `numbers` is set. Names must differ."""
 
     name = "name=value,..."
@@ -35,7 +41,7 @@ class Pairs(click.ParamType[Mapping[str, Any]]):
             self.fail(f"{text!r} is not a number.", param, ctx)
 
 
-class Naming(click.ParamType[tuple[str, str]]):
+class Naming(_NamingType):
     """``label=name``; the label may hold anything, since the last ``=`` parts the two."""
 
     name = "label=name"

@@ -33,12 +33,11 @@ def pack(
     if as_json:
         print_json(result.to_json())
         return
+    print_table(["shard", "records"], [[str(shard.path), str(shard.records)] for shard in result.shards], numbers=(1,))
+    console().print()
     labels = sorted({label for shard in result.shards for label in shard.per_class})
-    rows = [
-        [str(shard.path), str(shard.records), *(str(shard.per_class.get(label, 0)) for label in labels)]
-        for shard in result.shards
-    ]
-    print_table(["shard", "records", *labels], rows, numbers=range(1, 2 + len(labels)))
+    rows = [[label, *(str(shard.per_class.get(label, 0)) for shard in result.shards)] for label in labels]
+    print_table(["class", *(shard.split for shard in result.shards)], rows, numbers=range(1, 1 + len(result.shards)))
     if result.set_aside:
         console().print()
         print_table(["set aside", "reason"], [[row.file, row.reason or ""] for row in result.set_aside])

@@ -1,7 +1,9 @@
 """Measures a model on a dataset that it was not trained on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,13 @@ from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset, fingerprint
 from milliner.evaluation.before import Baseline, baseline
+from milliner.evaluation.formats import NO_BREAK, pictures
 from milliner.evaluation.metrics import measure
 from milliner.evaluation.result import Answers, Classifier, Evaluation, SetAside
 from milliner.images.folder import FolderDataset
 from milliner.shards.dataset import open_dataset
+
+_TRAINED_ON: Final = "trained on"
 
 
 def evaluate(
@@ -28,12 +33,12 @@ def evaluate(
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
     `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
-    A picture that cannot be read is set aside and listed.
+    A picture that cannot be read, or that the model was trained on, is set aside and listed.
 
     Raises:
         ModelError: the model file cannot be used.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
-            these are the very pictures that it was trained on.
+            was trained on all of these pictures.
         SettingsError: the baseline's ImageNet class or backbone is unknown.
     """
     classifier = load(model) if isinstance(model, str | Path) else model
@@ -49,6 +54,7 @@ def evaluate(
         before_kind=untrained.kind,
         abstained=int((answers.best < metadata.operating_point.abstain_below).sum()),
         set_aside=set_aside,
+        notes=tuple(_notes(classifier, samples, set_aside)),
         answers=answers,
     )
     if report is not None:
@@ -58,15 +64,25 @@ def evaluate(
     return evaluation
 
 
+def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:
+    labels = model.metadata.labels
+    if _by_number(dataset, labels):
+        yield (
+            f"The dataset does not name its classes: they were matched by number, from 0 as {labels[0]} "
+            f"to {len(labels) - 1} as {labels[-1]}."
+        )
+    if seen := sum(each.reason == _TRAINED_ON for each in set_aside):
+        yield f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " ")
+
+
 def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64]:
     """[n] classes of the dataset in the model's numbering, matched by name.
 
     A record file without names has numbers for labels; they are taken as the model's class numbers.
     Raises DatasetError where the model has no such class.
     """
-    known = {label: number for number, label in enumerate(labels)}
-    if not isinstance(dataset, FolderDataset) and not known.keys() & set(dataset.labels):
-        known = {str(number): number for number in range(len(labels))}
+    named = map(str, range(len(labels))) if _by_number(dataset, labels) else labels
+    known = {label: number for number, label in enumerate(named)}
     unknown = [label for label in dataset.labels if label not in known]
     if unknown:
         raise DatasetError(
@@ -75,6 +91,10 @@ def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64
         )
     numbers = np.array([known[label] for label in dataset.labels], np.int64)
     return np.asarray(numbers[np.asarray(dataset.targets, np.int64)], np.int64)
+
+
+def _by_number(dataset: Dataset, labels: tuple[str, ...]) -> bool:
+    return not isinstance(dataset, FolderDataset) and not set(labels) & set(dataset.labels)
 
 
 @dataclass(frozen=True)
@@ -103,9 +123,8 @@ def _ask(
             else:
                 answers.append(found)
             advance()
-    if not answers:
-        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
-    _check_unseen(model, dataset, [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers])
+    asked = [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers]
+    _check_unseen(model, dataset, asked, set_aside)
     places = np.array([answer.place for answer in answers], np.int64)
     table = Answers(
         places=places,
@@ -117,8 +136,12 @@ def _ask(
     return table, tuple(set_aside)
 
 
-def _check_unseen(model: Classifier, dataset: Dataset, pictures: list[tuple[str, str]]) -> None:
-    if fingerprint(pictures) == model.metadata.dataset.get("fingerprint"):
+def _check_unseen(model: Classifier, dataset: Dataset, asked: list[tuple[str, str]], set_aside: list[SetAside]) -> None:
+    """Raises DatasetError where no picture is left; files of earlier versions know their training set as a whole."""
+    seen = any(each.reason == _TRAINED_ON for each in set_aside)
+    if not asked and not seen:
+        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
+    if not asked or fingerprint(asked) == model.metadata.dataset.get("fingerprint"):
         raise DatasetError(
             f"{dataset.name} holds the very pictures that {model.name} was trained on, of which it knows the answers; "
             "evaluate it on others, such as the test split."
@@ -129,6 +152,8 @@ def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: in
     key = dataset.key(place)
     try:
         sample = dataset[place]
+        if sample.sha256 in model.metadata.trained_on:
+            return SetAside(key, _TRAINED_ON)
         look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
     except UnreadableImageError as error:
         return SetAside(key, error.reason)

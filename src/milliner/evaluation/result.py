@@ -62,7 +62,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A picture of the dataset that could not be read."""
+    """A picture of the dataset that is not counted: it cannot be read, or the model was trained on it."""
 
     file: str
     reason: str
@@ -84,6 +84,8 @@ class Evaluation:
     abstained: int
     """Pictures whose best probability lies below the model's operating point; the figures count them all the same."""
     set_aside: tuple[SetAside, ...]
+    notes: tuple[str, ...]
+    """Sentences on how the dataset was taken, where that might be unexpected."""
     answers: Answers = field(repr=False, compare=False)
 
     @property
@@ -104,4 +106,5 @@ class Evaluation:
             "before": {"kind": self.before_kind, **self.before.to_json()},
             "abstained": self.abstained,
             "set_aside": [{"file": each.file, "reason": each.reason} for each in self.set_aside],
+            "notes": list(self.notes),
         }

@@ -12,6 +12,7 @@ from milliner.core.progress import Progress, silent
 from milliner.images.folder import Entry, list_entries, read_bounded, storable
 from milliner.images.inspect import RULES, inspect
 from milliner.images.ledger import LEDGER_NAME, Ledger, PictureRow
+from milliner.images.verdicts import set_twins_aside, stands
 
 _ROWS_AT_ONCE = 64
 
@@ -76,8 +77,8 @@ def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: P
         book.forget_pictures(stored.keys() - known.keys())
         rows, fresh = _look(entries, known, place, book, progress)
         named = {row.file for row in rows}
-        others = [row for file, row in known.items() if file not in named and _holds(row, root / file)]
-        judged = _set_duplicates_aside([*rows, *others])
+        others = [row for file, row in known.items() if file not in named and stands(row, root / file)]
+        judged = set_twins_aside([*rows, *others])
         book.add_all(row for row in judged if known.get(row.file) != row and storable(row.file))
         book.forget_pictures(file for file in known if not (root / file).exists())
     judged = judged[: len(rows)]
@@ -120,7 +121,7 @@ def _look(
 
 
 def _row(entry: Entry, known: PictureRow | None, place: str) -> PictureRow:
-    if known and known.label == entry.label and _holds(known, entry.path):
+    if known and known.label == entry.label and stands(known, entry.path):
         return known
     row = PictureRow(entry.key, entry.label, 0, 0, "set aside", reason="unreadable", root=place, rules=RULES)
     try:
@@ -145,42 +146,8 @@ def _row(entry: Entry, known: PictureRow | None, place: str) -> PictureRow:
     )
 
 
-def _holds(row: PictureRow, path: Path) -> bool:
-    """Whether a row still tells of its file: neither the file nor the rules have changed."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return False
-    return (row.bytes, row.modified_ns, row.rules) == (facts.st_size, facts.st_mtime_ns, RULES)
-
-
 def _name_fault(key: str) -> str | None:
     """Lists are lines of tab-separated UTF-8: a name that holds one of these would break them."""
     if not storable(key):
         return "name is not UTF-8"
     return "name holds a tab or line break" if any(sign in key for sign in "\t\n\r") else None
-
-
-def _set_duplicates_aside(rows: list[PictureRow]) -> list[PictureRow]:
-    """Judges equality anew over all files, since a twin may have come or gone since a row was written."""
-    alone = [_without_twin(row) for row in rows]
-    twins: dict[str, list[PictureRow]] = {}
-    for row in alone:
-        if row.status == "kept" and row.sha256:
-            twins.setdefault(row.sha256, []).append(row)
-    return [_judge(row, twins.get(row.sha256 or "", [row])) for row in alone]
-
-
-def _without_twin(row: PictureRow) -> PictureRow:
-    if row.reason and row.reason.startswith("equals "):
-        return replace(row, status="kept", reason=None)
-    return row
-
-
-def _judge(row: PictureRow, twins: list[PictureRow]) -> PictureRow:
-    if row.status == "set aside" or len(twins) == 1:
-        return row
-    other = next((twin for twin in twins if twin.label != row.label), twins[0])
-    if other.label != row.label:
-        return replace(row, status="set aside", reason=f"equals {other.file} of another class")
-    return row if other is row else replace(row, status="set aside", reason=f"equals {other.file}")

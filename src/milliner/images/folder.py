@@ -11,6 +11,7 @@ from milliner.core.sample import Sample
 from milliner.images.decode import MAX_BYTES
 from milliner.images.files import read_at_most
 from milliner.images.ledger import LEDGER_NAME, Ledger
+from milliner.images.verdicts import set_twins_aside, stands
 
 _LEDGER_FILES: Final = {LEDGER_NAME, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"}
 
@@ -101,7 +102,10 @@ def read_bounded(path: Path) -> bytes:
 
 
 class FolderDataset:
-    """A labelled folder as a dataset, without the files that its ledger has set aside or could not name."""
+    """A labelled folder as a dataset, without the files that its ledger has set aside or could not name.
+
+    What the ledger says of a file or of its twin counts only as long as that file is the one that was checked.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -115,7 +119,10 @@ class FolderDataset:
         if not path.exists():
             return set()
         with Ledger.read(path) as ledger:
-            return {file for file, row in ledger.pictures().items() if row.status == "set aside"}
+            rows = [row for row in ledger.pictures().values() if not row.root]
+        standing = [row for row in rows if stands(row, self._root / row.file)]
+        standing.sort(key=lambda row: row.status)  # of twins the one that was kept comes first, and stays
+        return {row.file for row in set_twins_aside(standing) if row.status == "set aside"}
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from milliner.core.errors import SettingsError
 from milliner.images.files import write_atomically
 from milliner.project.create import DRAWN, new
 from milliner.project.settings import SETTINGS_NAME, load_settings
@@ -20,6 +21,8 @@ class DemoProject:
     folder: Path
     drawn: bool
     """The photographs could not be reached, so scenes are drawn."""
+    earlier: bool
+    """The project was there already, and nobody was asked for photographs now."""
 
 
 def prepare_demo(folder: str | Path, *, endpoint: str | None = None) -> DemoProject:
@@ -28,17 +31,31 @@ def prepare_demo(folder: str | Path, *, endpoint: str | None = None) -> DemoProj
     Args:
         folder: where; an existing project is gone on with, whatever its pictures are.
         endpoint: a mirror of the photographs.
+
+    Raises:
+        SettingsError: there is a project that was made without this endpoint.
+        FetchError: the endpoint is none.
     """
     place = Path(folder)
-    settings = place / SETTINGS_NAME
-    if settings.exists():
-        return DemoProject(place, drawn=DRAWN in load_settings(settings).sources)
+    if (place / SETTINGS_NAME).exists():
+        return _earlier(place, endpoint)
     addresses = resources.files("milliner.project").joinpath(_LIST).read_bytes()
     write_atomically(place / _LIST, addresses)
-    found = reachable(f"urls:{place / _LIST}", endpoint)
-    sources = [f"urls:{_LIST}"] if found else [DRAWN]
-    new(str(place), sources, init={"helmet": "crash helmet"}, endpoint=endpoint if found else None)
-    return DemoProject(place, drawn=not found)
+    photographs = f"urls:{place / _LIST}"
+    found = reachable(photographs, endpoint)
+    new(str(place), [photographs if found else DRAWN], init={"helmet": "crash helmet"}, endpoint=endpoint)
+    return DemoProject(place, drawn=not found, earlier=False)
+
+
+def _earlier(place: Path, endpoint: str | None) -> DemoProject:
+    settings = load_settings(place / SETTINGS_NAME)
+    if endpoint not in (None, settings.endpoint):
+        made = f"with the endpoint {settings.endpoint}" if settings.endpoint else "without an endpoint"
+        raise SettingsError(
+            f"The demo in {place} was made {made}; delete the folder to make it from {endpoint}, "
+            "or choose another --into."
+        )
+    return DemoProject(place, drawn=DRAWN in settings.sources, earlier=True)
 
 
 def sample_pictures(folder: Path, each: int = 2) -> list[Path]:

@@ -16,7 +16,7 @@ from milliner.images.ledger import LEDGER_NAME, Ledger
 from milliner.project.layout import Project
 from milliner.project.state import Outcome, digest_of_files
 from milliner.shards.pack import pack
-from milliner.sources.fetch import fetch
+from milliner.sources.fetch import fetch, shown
 from milliner.sources.result import FetchResult
 from milliner.training.cache import CACHE_NAME
 from milliner.training.train import train
@@ -200,7 +200,7 @@ class Evaluate(Stage):
         result = evaluate(project.model, project.packed / "test.rec", report=project.report, progress=progress)
         document = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
         write_atomically(project.report.with_suffix(".json"), document.encode())
-        return Outcome(result.verdict)
+        return Outcome(" ".join([result.verdict, *result.notes]))
 
 
 STAGES: tuple[Stage, ...] = (Fetch(), Check(), Pack(), Train(), Evaluate())
@@ -218,7 +218,7 @@ def _of_earlier_sources(project: Project) -> int:
     path = project.pictures / LEDGER_NAME
     if not path.exists():
         return 0
-    listed = {source for _, sources in _batches(project) for source in sources}
+    listed = {shown(source) for _, sources in _batches(project) for source in sources}
     with Ledger.read(path) as ledger:
         files = {row.file for row in ledger.fetched() if row.file and row.source not in listed}
     return sum((project.pictures / file).exists() for file in files)

@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Advance, Progress, silent
+from milliner.core.seed import check_seed
 from milliner.images.check import CheckResult, check, check_entries
 from milliner.images.folder import Entry, read_bounded
 from milliner.images.ledger import LEDGER_NAME, PictureRow
@@ -69,7 +70,7 @@ def pack(
 
     The pictures' bytes pass through untouched; for the same list the files equal those of MXNet's
     ``im2rec --pass-through`` byte for byte. The folder is checked first; findings go into its ledger, or into
-    one beside the packed files where the folder has none that can be written.
+    one beside the packed files where the folder has none that can be written. What fails leaves nothing new.
 
     Args:
         folder: the labelled folder.
@@ -82,30 +83,59 @@ def pack(
 
     Raises:
         DatasetError: the folder or a list cannot be used.
-        SettingsError: the shares do not sum to 1, or a split's name cannot be a file's name.
+        SettingsError: the shares do not sum to 1, a split's name cannot be a file's name, or the seed is below 0.
     """
+    check_seed(seed)
     root, target = Path(folder), Path(into)
     _check_apart(root, target)
     own = root / LEDGER_NAME
     ledger = own if os.access(own, os.W_OK) and os.access(root, os.W_OK) else target / LEDGER_NAME
+    with _nothing_new_on_failure(target, ledger):
+        plan, set_aside = _plan(root, split, lists, seed, ledger, progress)
+        paths = {name: target / f"{name}{FORMAT.suffix}" for name in plan.splits}
+        with progress("pack", sum(len(lines) for lines in plan.splits.values())) as advance, ExitStack() as files:
+            # All splits are on the disk before one takes its name: a new train and an old test might share pictures.
+            writers = {name: files.enter_context(FORMAT.writer(path, plan.labels)) for name, path in paths.items()}
+            for name, lines in plan.splits.items():
+                _write(root, lines, writers[name], advance)
+            _remove_earlier(target, paths.values(), spare=(lists or {}).values())
+    return PackResult(tuple(_shard(name, path, plan) for name, path in paths.items()), set_aside)
+
+
+@contextmanager
+def _nothing_new_on_failure(target: Path, ledger: Path) -> Iterator[None]:
+    """Takes away a new ledger and new folders where packing fails; who interrupts it keeps what was found."""
+    folders = [folder for folder in (target, *target.parents) if not folder.exists()]
+    files = [] if ledger.exists() else [ledger.with_name(f"{ledger.name}{end}") for end in ("", "-wal", "-shm")]
+    try:
+        yield
+    except Exception:
+        with suppress(OSError):  # what failed is to be told, not this
+            for file in files:
+                file.unlink(missing_ok=True)
+            for folder in folders:
+                folder.rmdir()
+        raise
+
+
+def _plan(
+    root: Path,
+    split: Mapping[str, float] | None,
+    lists: Mapping[str, str | Path] | None,
+    seed: int,
+    ledger: Path,
+    progress: Progress,
+) -> tuple[_Plan, tuple[PictureRow, ...]]:
+    """Checks the folder, and deals out what may be used; what may not comes second."""
     if lists:
         check_names(lists)
         given = {name: read_list(Path(path)) for name, path in lists.items()}
         checked = check_entries(root, _entries(root, given), ledger=ledger, progress=progress)
-        plan = _plan_given(given, checked)
-    else:
-        shares = split or DEFAULT_SPLIT
-        check_shares(shares)
-        checked = check(root, ledger=ledger, progress=progress)
-        plan = _plan_drawn(checked, shares, seed)
-    paths = {name: target / f"{name}{FORMAT.suffix}" for name in plan.splits}
-    with progress("pack", sum(len(lines) for lines in plan.splits.values())) as advance, ExitStack() as files:
-        # All splits are on the disk before one takes its name: a new train and an old test might share pictures.
-        writers = {name: files.enter_context(FORMAT.writer(path, plan.labels)) for name, path in paths.items()}
-        for name, lines in plan.splits.items():
-            _write(root, lines, writers[name], advance)
-        _remove_earlier(target, paths.values(), spare=(lists or {}).values())
-    return PackResult(tuple(_shard(name, path, plan) for name, path in paths.items()), checked.set_aside)
+        return _plan_given(given, checked), checked.set_aside
+    shares = split or DEFAULT_SPLIT
+    check_shares(shares)
+    checked = check(root, ledger=ledger, progress=progress)
+    return _plan_drawn(checked, shares, seed), checked.set_aside
 
 
 def _check_apart(root: Path, target: Path) -> None:

@@ -52,7 +52,7 @@ class RecordIO:
             names = files.enter_context(atomic_file(path.with_suffix(".labels")))
             names.write("".join(f"{label}\n" for label in labels).encode())
             sync(names)
-            writer = RecordWriter(rec, idx, lst)
+            writer = RecordWriter(path, rec, idx, lst)
             yield writer
             writer.sync()
             path.unlink(missing_ok=True)
@@ -68,22 +68,35 @@ FORMAT: Final[Format] = RecordIO()
 class RecordWriter:
     """Appends records to an open file and their places to its index and list."""
 
-    def __init__(self, rec: IO[bytes], idx: IO[bytes], lst: IO[bytes]) -> None:
-        self._rec, self._idx, self._lst = rec, idx, lst
+    def __init__(self, path: Path, rec: IO[bytes], idx: IO[bytes], lst: IO[bytes]) -> None:
+        self._path, self._rec, self._idx, self._lst = path, rec, idx, lst
         self._position = 0
 
     def add(self, record: Record, path: str) -> None:
         """Writes one record as im2rec's ``--pass-through`` does; raises ValueError over 2^29 - 1 bytes."""
-        self._idx.write(f"{record.id}\t{self._position}\n".encode())
-        self._lst.write(format_line(record.id, record.labels, path).encode())
-        for piece in _pieces(_pack(record)):
-            self._rec.write(piece)
-            self._position += len(piece)
+        with self._named(".idx"):
+            self._idx.write(f"{record.id}\t{self._position}\n".encode())
+        with self._named(".lst"):
+            self._lst.write(format_line(record.id, record.labels, path).encode())
+        with self._named(".rec"):
+            for piece in _pieces(_pack(record)):
+                self._rec.write(piece)
+                self._position += len(piece)
 
     def sync(self) -> None:
         """Returns once all records are on the disk."""
-        for file in (self._rec, self._idx, self._lst):
-            sync(file)
+        for suffix, file in ((".rec", self._rec), (".idx", self._idx), (".lst", self._lst)):
+            with self._named(suffix):
+                sync(file)
+
+    @contextmanager
+    def _named(self, suffix: str) -> Iterator[None]:
+        """Lets the system's errors name the file that was being written; many are open at once."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self._path.with_suffix(suffix))
+            raise
 
 
 def _pack(record: Record) -> bytes:

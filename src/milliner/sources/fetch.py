@@ -156,9 +156,9 @@ def _open_all(
     faults: list[str] = []
     for spec, (plugin, argument) in zip(specs, plugins, strict=True):
         try:
-            listings.append((_shown(spec), plugin.open(argument, options)))
+            listings.append((shown(spec), plugin.open(argument, options)))
         except (FetchError, NoAnswerError) as error:
-            faults.append(_sentence(_shown(spec), error))
+            faults.append(_sentence(shown(spec), error))
     return listings, faults
 
 
@@ -170,7 +170,7 @@ def _sentence(source: str, fault: Fault) -> str:
     return f"{source} cannot be asked ({fault.reason}); {remedy}."
 
 
-def _shown(spec: str) -> str:
+def shown(spec: str) -> str:
     """A source as it may be written down: without the user's name and password in its address."""
     return re.sub(r"://[^/@\s]*@", "://", spec)
 

@@ -1,6 +1,5 @@
 """Chooses the head's regularisation strength by cross-validation inside the training split."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.core.progress import Progress, silent
-from milliner.training.head import Head, fit_head, log_softmax
+from milliner.training.head import Head, Problem, log_softmax
 
 STRENGTHS: Final = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 """Strongest first: each fit starts from the one before."""
@@ -48,13 +47,15 @@ def choose_strength(
     folds = int(min(MAX_FOLDS, np.bincount(targets, minlength=classes).min()))
     held_out = stratified_folds(targets, folds, seed)
     parts = [held_out == fold for fold in range(folds)]
-    paths = [_path(embeddings[~part], targets[~part], classes) for part in parts]
+    problem = Problem.of(embeddings, targets, classes, parts)
+    heads: list[Head] = []
     best, worse = Choice(0.0, 0.0, np.inf, folds), 0
     with progress("cross-validate", len(STRENGTHS)) as advance:
         for strength in STRENGTHS:
+            heads = problem.fit(strength, heads, _TOLERANCE)
             logits = np.empty((len(targets), classes), np.float32)
-            for part, path in zip(parts, paths, strict=True):
-                logits[part] = next(path).logits(embeddings[part])
+            for part, head in zip(parts, heads, strict=True):
+                logits[part] = head.logits(embeddings[part])
             found = _measure(strength, logits, targets, folds)
             best, worse = (found, 0) if found.log_loss < best.log_loss else (best, worse + 1)
             advance()
@@ -78,10 +79,3 @@ def stratified_folds(targets: NDArray[np.int64], folds: int, seed: int) -> NDArr
         dealt[places] = (start + np.arange(len(places))) % folds
         start += len(places)  # the next class goes on where this one stopped, so that folds stay equal in size
     return dealt
-
-
-def _path(embeddings: NDArray[np.float32], targets: NDArray[np.int64], classes: int) -> Iterator[Head]:
-    head: Head | None = None
-    for strength in STRENGTHS:
-        head = fit_head(embeddings, targets, classes, strength, head, _TOLERANCE)
-        yield head

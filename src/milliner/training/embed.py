@@ -30,6 +30,8 @@ class Embedded:
     """[n] where each picture stands in the dataset."""
     set_aside: Mapping[str, str]
     """Key of each unreadable picture and each exact copy to the reason."""
+    sha256: tuple[str, ...]
+    """[n] of each picture file."""
     fingerprint: str
     """SHA-256 over the pictures' contents and labels, whatever their order and names."""
     hits: int
@@ -112,6 +114,7 @@ def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:
         targets=np.asarray(dataset.targets, np.int64)[places],
         places=np.asarray(places, np.int64),
         set_aside=set_aside,
+        sha256=tuple(rows[place].sha256 for place in places),
         fingerprint=fingerprint((rows[place].sha256, labels[place]) for place in places),
         hits=sum(row.cached for row in rows),
         misses=sum(row.embedding is not None and not row.cached for row in rows),

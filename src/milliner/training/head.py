@@ -7,7 +7,7 @@ one minimum. In the names of scikit-learn's LogisticRegression: C = 1 / (n * str
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _MEMORY: Final = 10  # curvature pairs that are remembered
-_FEW_COLUMNS: Final = 4
+_ON_ONE_CORE: Final = 2**18  # multiplications that OpenBLAS does not spread over the cores
+_LEAST_ROWS, _MOST_ROWS = 8, 64
 _MAX_ITERATIONS: Final = 500
 TOLERANCE: Final = 1e-5
 """Largest entry of the gradient at the minimum, in units of the loss."""
@@ -41,16 +42,103 @@ class Head:
         return np.exp(log_softmax(self.logits(embeddings)))
 
 
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row-wise log of the softmax, without overflow."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), np.float32)
+def log_softmax(logits: NDArray[np.float32], axis: int = -1) -> NDArray[np.float32]:
+    """Log of the softmax along an axis, without overflow."""
+    shifted = logits - logits.max(axis=axis, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)), np.float32)
 
 
 def balanced_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """A weight for each sample, mean 1, so that every class counts the same in total."""
     counts = np.bincount(targets, minlength=classes)
     return np.asarray(len(targets) / (np.count_nonzero(counts) * counts[targets]), np.float32)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What heads are fitted to: samples, and how much each of them counts for each of the heads."""
+
+    samples: NDArray[np.float32]
+    """[n, width] embeddings less their mean: the bias is then nearly independent of the weights, which halves the
+    iterations and changes nothing else."""
+    turned: NDArray[np.float32]
+    """[width, n] the same."""
+    centre: NDArray[np.float32]
+    """[width] that mean."""
+    targets: NDArray[np.int64]
+    """[n] class numbers."""
+    classes: int
+    weights: NDArray[np.float32]
+    """[heads, n] 1 in total for each head; 0 for the samples that are left out of its fit."""
+
+    @classmethod
+    def of(
+        cls,
+        embeddings: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        classes: int,
+        left_out: Sequence[NDArray[np.bool_]] = (),
+    ) -> "Problem":
+        """The problem for [n, width] embeddings: a head for each [n] mask of samples to leave out, or one for all.
+
+        Raises ValueError when an embedding is not finite.
+        """
+        if not np.isfinite(embeddings).all():
+            raise ValueError("embeddings must be finite")
+        centre = embeddings.mean(axis=0)
+        samples = embeddings - centre
+        masks = left_out or [np.zeros(len(targets), np.bool_)]
+        weights = np.stack([_shares(targets, classes, ~mask) for mask in masks])
+        return cls(samples, np.ascontiguousarray(samples.T), centre, targets, classes, weights)
+
+    def fit(self, strength: float, start: Sequence[Head] = (), tolerance: float = TOLERANCE) -> list[Head]:
+        """The heads, which are the best ones there are; `start` only saves iterations.
+
+        Deterministic. A larger `tolerance` stops earlier. Of two classes one's weights are the other's with the sign
+        turned (what both have in common changes no probability and only costs), so that only their difference is
+        looked for, in half the time.
+        """
+        if self.classes > 2:
+            return self._fit(self.classes, strength, start, tolerance)
+        gaps = [Head(np.diff(head.weight, axis=0), np.diff(head.bias)) for head in start]
+        found = self._fit(1, strength / 2, gaps, tolerance)
+        return [Head(_both(gap.weight, axis=0), _both(gap.bias, axis=0)) for gap in found]
+
+    def _fit(self, rows: int, strength: float, start: Sequence[Head], tolerance: float) -> list[Head]:
+        shape = (len(self.weights), rows, self.samples.shape[1] + 1)
+        initial = np.zeros(shape)
+        for place, head in enumerate(start):
+            initial[place, :, :-1], initial[place, :, -1] = head.weight, head.bias + head.weight @ self.centre
+
+        def function(points: Floats) -> tuple[Floats, Floats]:
+            losses, gradients = self._losses_and_gradients(points.reshape(shape), strength)
+            return losses, gradients.reshape(points.shape)
+
+        found = _minimise(function, initial.reshape(len(initial), -1), tolerance).reshape(shape)
+        weights = found[..., :-1].astype(np.float32)
+        biases = np.asarray(found[..., -1] - weights @ self.centre, np.float32)
+        return [Head(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+
+    def _losses_and_gradients(self, parameters: Floats, strength: float) -> tuple[Floats, Floats]:
+        """[heads] losses and their gradients for [heads, rows, width + 1] parameters; one row stands for two classes.
+
+        All heads are computed at once, because the time goes into reading the samples.
+        """
+        heads, rows, _ = parameters.shape
+        weight, places = parameters[..., :-1].astype(np.float32), np.arange(len(self.targets))
+        products = np.ascontiguousarray(_product(self.samples, weight.reshape(heads * rows, -1).T).T)
+        logits = products.reshape(heads, rows, -1) + parameters[..., -1:].astype(np.float32)
+        log_probabilities = log_softmax(_both(logits, axis=1) if rows == 1 else logits, axis=1)
+        residual = np.exp(log_probabilities)
+        residual[:, self.targets, places] -= 1
+        residual = residual[:, -rows:] * self.weights[:, None, :]
+        gradient = np.empty_like(parameters)
+        gradient[..., :-1] = _product(self.turned, residual.reshape(heads * rows, -1).T).T.reshape(weight.shape)
+        gradient[..., :-1] += strength * weight
+        gradient[..., -1] = residual.sum(axis=2)
+        of_truth = log_probabilities[:, self.targets, places]
+        penalty = strength / 2 * np.square(weight, dtype=np.float64).sum(axis=(1, 2))
+        return penalty - (self.weights * of_truth).sum(axis=1, dtype=np.float64), gradient
 
 
 def fit_head(
@@ -61,81 +149,92 @@ def fit_head(
     start: Head | None = None,
     tolerance: float = TOLERANCE,
 ) -> Head:
-    """Fits a head to [n, width] embeddings and [n] class numbers; `start` only saves iterations.
+    """Fits one head to [n, width] embeddings and [n] class numbers, as `Problem.fit` does."""
+    (head,) = Problem.of(embeddings, targets, classes).fit(strength, [start] if start else [], tolerance)
+    return head
 
-    Deterministic. A larger `tolerance` stops earlier. Raises ValueError when an embedding is not finite.
-    """
-    if not np.isfinite(embeddings).all():
-        raise ValueError("embeddings must be finite")
-    centre = embeddings.mean(axis=0)
-    samples = embeddings - centre  # the bias is then nearly independent of the weights, which halves the iterations
-    weights = balanced_weights(targets, classes) / np.float32(len(targets))
-    rows = np.arange(len(targets))
 
-    def loss_and_gradient(parameters: Floats) -> tuple[float, Floats]:
-        weight = parameters[:, :-1].astype(np.float32)
-        log_probabilities = log_softmax(_product(samples, weight.T) + parameters[:, -1].astype(np.float32))
-        residual = np.exp(log_probabilities)
-        residual[rows, targets] -= 1
-        residual *= weights[:, None]
-        gradient = np.empty_like(parameters)
-        gradient[:, :-1] = _product(samples.T, residual).T + strength * weight
-        gradient[:, -1] = residual.sum(axis=0)
-        loss = -float(weights @ log_probabilities[rows, targets]) + strength / 2 * float((weight**2).sum())
-        return loss, gradient
+def _shares(targets: NDArray[np.int64], classes: int, counted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """[n] weights that sum to 1 over the samples that are counted, and are 0 elsewhere."""
+    shares = np.zeros(len(targets), np.float32)
+    shares[counted] = balanced_weights(targets[counted], classes) / np.float32(counted.sum())
+    return shares
 
-    initial = np.zeros((classes, embeddings.shape[1] + 1))
-    if start is not None:
-        initial[:, :-1], initial[:, -1] = start.weight, start.bias + start.weight @ centre
-    found = _minimise(loss_and_gradient, initial, tolerance)
-    weight = found[:, :-1].astype(np.float32)
-    return Head(weight, np.asarray(found[:, -1] - weight @ centre, np.float32))
+
+def _both(gap: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """The difference of two classes, at 0 of an axis, to the values of both."""
+    half = gap / 2
+    return np.concatenate([-half, half], axis)
 
 
 def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``matrix @ columns``; a few columns go one by one, because BLAS would first copy the whole matrix for them."""
-    if columns.shape[1] > _FEW_COLUMNS:
+    """``matrix @ columns``, a few rows at a time where the columns are few.
+
+    BLAS would spread the whole over the cores and wait for the slowest, which on a busy machine takes ten times as
+    long, and whose sums depend on how many cores there are; few rows are too little for it to spread.
+    """
+    columns = np.asfortranarray(columns)
+    rows = min(_MOST_ROWS, _ON_ONE_CORE // columns.size)
+    if rows < _LEAST_ROWS:
         return matrix @ columns
-    return np.stack([matrix @ np.ascontiguousarray(column) for column in columns.T], axis=1)
+    count = len(matrix) // rows
+    blocks = matrix[: count * rows].reshape(count, rows, matrix.shape[1]) @ columns
+    return np.concatenate([blocks.reshape(count * rows, columns.shape[1]), matrix[count * rows :] @ columns])
 
 
-def _minimise(function: Callable[[Floats], tuple[float, Floats]], start: Floats, tolerance: float) -> Floats:
-    """Limited-memory BFGS with a backtracking line search."""
+def _minimise(function: Callable[[Floats], tuple[Floats, Floats]], start: Floats, tolerance: float) -> Floats:
+    """Limited-memory BFGS with a backtracking line search, from each row of `start` to a minimum of its own.
+
+    `function` gives [rows] values and [rows, parameters] gradients for [rows, parameters] points.
+    """
     point = start
     loss, gradient = function(point)
-    pairs: deque[tuple[Floats, Floats, float]] = deque(maxlen=_MEMORY)
+    moving = np.ones(len(point), np.bool_)
+    pairs: deque[tuple[Floats, Floats, Floats]] = deque(maxlen=_MEMORY)
     for _ in range(_MAX_ITERATIONS):
-        if np.abs(gradient).max() <= tolerance:
+        moving &= np.abs(gradient).max(axis=1) > tolerance
+        if not moving.any():
             break
         direction = -_inverse_hessian_times(gradient, pairs)
-        slope = float((direction * gradient).sum())
-        step = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(gradient).sum()))
+        slope = _dot(direction, gradient)
+        step = np.ones(len(point)) if pairs else np.minimum(1.0, 1.0 / np.abs(gradient).sum(axis=1))
         while True:
-            new_point = point + step * direction
+            new_point = point + step[:, None] * direction
             new_loss, new_gradient = function(new_point)
-            if new_loss <= loss + 1e-4 * step * slope or step < 1e-8:
+            too_far = moving & (new_loss > loss + 1e-4 * step * slope) & (step >= 1e-8)
+            if not too_far.any():
                 break
-            step /= 2
-        if new_loss >= loss:
-            break  # single precision has no more to give
+            step[too_far] /= 2
+        moving &= new_loss < loss  # elsewhere single precision has no more to give
+        new_point, new_gradient = (
+            np.where(moving[:, None], new, old) for new, old in ((new_point, point), (new_gradient, gradient))
+        )
         moved, turned = new_point - point, new_gradient - gradient
-        curvature = float((moved * turned).sum())
-        if curvature > 0:
-            pairs.append((moved, turned, 1 / curvature))
-        point, loss, gradient = new_point, new_loss, new_gradient
+        curvature = _dot(moved, turned)
+        pairs.append((moved, turned, np.divide(1, curvature, out=np.zeros_like(curvature), where=curvature > 0)))
+        point, loss, gradient = new_point, np.where(moving, new_loss, loss), new_gradient
     return point
 
 
-def _inverse_hessian_times(gradient: Floats, pairs: deque[tuple[Floats, Floats, float]]) -> Floats:
-    """The two-loop recursion over the remembered moves and the gradient's turns along them."""
+def _inverse_hessian_times(gradient: Floats, pairs: deque[tuple[Floats, Floats, Floats]]) -> Floats:
+    """The two-loop recursion over the remembered moves and the gradient's turns along them.
+
+    A pair whose inverse curvature is 0 tells nothing, and changes nothing.
+    """
     result, shares = gradient.copy(), []
     for moved, turned, inverse in reversed(pairs):
-        share = inverse * float((moved * result).sum())
-        result -= share * turned
+        share = inverse * _dot(moved, result)
+        result -= share[:, None] * turned
         shares.append(share)
     if pairs:
-        moved, turned, inverse = pairs[-1]
-        result /= inverse * float((turned * turned).sum())
+        _, turned, inverse = pairs[-1]
+        scale = inverse * _dot(turned, turned)
+        result /= np.where(scale > 0, scale, 1)[:, None]
     for (moved, turned, inverse), share in zip(pairs, reversed(shares), strict=True):
-        result += moved * (share - inverse * float((turned * result).sum()))
+        result += moved * (share - inverse * _dot(turned, result))[:, None]
     return result
+
+
+def _dot(first: Floats, second: Floats) -> Floats:
+    """[rows] products of two [rows, parameters]."""
+    return np.asarray(np.einsum("rp,rp->r", first, second))
