@@ -350,7 +350,7 @@ def test_a_reader_that_has_enough_is_no_failure(class_folders: Callable[..., Pat
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(class_folders: Callable[..., Path], tmp_path: Path) -> None:
-    pictures, packed = class_folders(red=20, blue=20), tmp_path / "packed"
+    pictures, packed = class_folders(red=40, blue=40), tmp_path / "packed"
     command = [sys.executable, "-c", f"{SMALL_DISK}; {MAIN}", "pack", str(pictures), "--into", str(packed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
