@@ -62,21 +62,22 @@ def fetch(
     as_json: bool,
     **manners: bool | int | str | None,
 ) -> None:
-    r"""Bring pictures from each SOURCE into a folder of class folders, with a ledger of where each came from.
+    """Bring pictures from each SOURCE into a folder of class folders, with a ledger of where each came from.
 
     \b
-    urls:FILE               a list (.csv .tsv .jsonl .parquet: columns url, label, sha256; .txt: an address a line)
-    folder:PATH             a folder of class folders (or of pictures, with --label)
-    imagenet:WNID[,WNID]    ImageNet synsets, or imagenet:"crash helmet"
-    openverse:QUERY         openly licensed pictures from api.openverse.org
-    commons:Category:NAME   pictures of Wikimedia Commons, or commons:search:QUERY
-    openimages:CLASS        Open Images V7, such as openimages:Helmet
-    video:FILE|rtsp://...   frames of a video or camera
-    s3://... gs://... https://....tar|zip   a folder or archive anywhere
-    scenes:N                N drawn scenes of workers with, and N without a helmet
+    urls:FILE             .csv .tsv .jsonl .parquet: columns url, label, sha256
+                          .txt: an address a line, with --label
+    folder:PATH           class folders, or with --label pictures of one class
+    imagenet:WNID,...     ImageNet synsets, or by name: imagenet:"hard hat"
+    openverse:QUERY       openly licensed pictures of api.openverse.org
+    commons:Category:NAME or commons:search:QUERY, of Wikimedia Commons
+    openimages:CLASS      Open Images V7, such as openimages:Helmet
+    video:FILE            frames of a video, or of a camera: video:rtsp://...
+    s3://... gs://...     a folder or archive anywhere; https://....tar or .zip
+    scenes:N              drawn scenes of workers, N of each class
 
     What is there already is not asked for again. Without a SOURCE: --report, --attribution.
-    """
+    """  # noqa: D301 - click wants the sign itself
     from milliner.sources.fetch import fetch as acquire
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners

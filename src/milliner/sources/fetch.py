@@ -1,6 +1,7 @@
 """Brings pictures from sources into a labelled folder, each once; a run that was killed goes on where it stopped."""
 
 import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,6 +106,7 @@ def fetch(
         if not listings:
             raise FetchError(" ".join(faults))
         counts: list[ClassCount] = []
+        new = not folder.exists()
         with filling(folder, progress), Ledger.open(folder / LEDGER_NAME) as ledger:
             store = Store(folder, ledger, rules)
             for spec, listing in listings:
@@ -113,6 +115,9 @@ def fetch(
                     store.note(count)
                 counts += found
                 faults += [] if fault is None else [_sentence(spec, fault)]
+            barren = new and store.is_empty()
+    if barren:
+        shutil.rmtree(folder)
     result = FetchResult(folder, tuple(counts), tuple(faults), time.monotonic() - started)
     _check_any(result)
     return result

@@ -47,6 +47,10 @@ class Store:
             self._counts[label] = sum(not name.startswith(".") for name in names)
         return self._counts[label]
 
+    def is_empty(self) -> bool:
+        """Whether nothing was ever asked for, so that there is nothing to remember."""
+        return next(self._ledger.fetched(), None) is None
+
     def settled(self, wanted: Wanted) -> FetchRow | None:
         """The picture's row where nothing is to be gained by asking for it (again), else None."""
         row = self._ledger.find(wanted.address, wanted.label)
