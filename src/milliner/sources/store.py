@@ -160,14 +160,21 @@ class Store:
         """
         twins = [twin for twin in self._ledger.same_bytes(row.sha256 or "") if twin.status in ("stored", "already")]
         for file in {twin.file for twin in [*twins, row] if twin.file}:
-            (self._folder / file).unlink(missing_ok=True)
-            self._count(file.partition("/")[0], -1)
+            if self._remove(file):
+                self._count(file.partition("/")[0], -1)
         masked = [replace(each, status="rejected", reason="placeholder", file=None, near=None) for each in twins]
         self._ledger.add_all(masked)
         return (
             replace(row, status="rejected", reason="placeholder", file=None, near=None),
             [twin for twin in twins if twin.run == self._run],
         )
+
+    def _remove(self, file: str) -> bool:
+        try:
+            (self._folder / file).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _has(self, file: str, size: int | None) -> bool:
         """A file of another size was cut or changed since, and is fetched anew."""

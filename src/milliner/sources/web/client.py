@@ -36,7 +36,7 @@ class Client:
     """
 
     def __init__(self, manners: Manners, endpoint: URL | None) -> None:
-        self._manners = manners
+        self.manners: Final = manners
         self._endpoint = endpoint
         self._trusted = {endpoint.host or ""} if endpoint else set()
         self._hosts: dict[URL, Host] = {}
@@ -69,9 +69,9 @@ class Client:
         """
         url = at_endpoint(parse(address), self._endpoint)
         host = self._host(url, connections)
-        if self._manners.robots_txt:
+        if self.manners.robots_txt:
             await self._check_robots(host, url)
-        content = await self._persist(url, host, self._manners.max_bytes, picture=True)
+        content = await self._persist(url, host, self.manners.max_bytes, picture=True)
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, use, content)
         finally:
@@ -121,7 +121,7 @@ class Client:
         self, url: URL, host: Host, most: int, *, picture: bool = False, headers: Mapping[str, str] | None = None
     ) -> bytes:
         """Tries again where that may help, and keeps the slot of a picture; raises the last NoAnswerError."""
-        manners = self._manners
+        manners = self.manners
         longest = manners.longest_pause if picture else _LONGEST_PAUSE
         for attempt in range(1, manners.attempts + 1):
             await host.wait()
@@ -157,9 +157,9 @@ class Client:
             self._slots.release()
 
     async def _attempt(self, url: URL, most: int, picture: bool, headers: Mapping[str, str] | None) -> bytes:
-        async with self.answer(url, headers, robots=picture and self._manners.robots_txt) as response:
+        async with self.answer(url, headers, robots=picture and self.manners.robots_txt) as response:
             check_status(response)
-            if picture and self._manners.x_robots_tag:
+            if picture and self.manners.x_robots_tag:
                 check_robots_tag(response)
             return await read_body(response, most, picture=picture)
 
@@ -175,7 +175,7 @@ class Client:
     def _check_public(self, url: URL) -> None:
         """Refuses addresses that no resolver will see; names are the resolver's."""
         host = url.host or ""
-        if not self._manners.allow_private and host not in self._trusted and is_ip(host) and is_private(host):
+        if not self.manners.allow_private and host not in self._trusted and is_ip(host) and is_private(host):
             raise private_address()
 
     async def _check_robots(self, host: Host, url: URL) -> None:
@@ -190,6 +190,8 @@ class Client:
         if not origin.host:
             raise bad_address()
         if origin not in self._hosts:
-            most = self._manners.connections_per_host
-            self._hosts[origin] = Host(origin, min(most, connections or most))
-        return self._hosts[origin]
+            self._hosts[origin] = Host(origin, self.manners.connections_per_host)
+        host = self._hosts[origin]
+        if connections is not None:
+            host.narrow(connections)
+        return host
