@@ -32,7 +32,7 @@ class Stream(io.RawIOBase):
         self._headers = dict(headers)
         self._connection = AsyncExitStack()
         self._response: aiohttp.ClientResponse | None = None
-        self._tag: str | None = None
+        self._mark: str | None = None
         self.position = 0
         self.content_type = ""
         try:
@@ -79,7 +79,7 @@ class Stream(io.RawIOBase):
     async def _connect(self) -> aiohttp.ClientResponse:
         headers = dict(self._headers)
         if self.position:
-            headers |= {"Range": f"bytes={self.position}-"} | ({"If-Range": self._tag} if self._tag else {})
+            headers |= {"Range": f"bytes={self.position}-"} | ({"If-Range": self._mark} if self._mark else {})
         for attempt in range(self._client.manners.attempts):
             try:
                 response = await self._connection.enter_async_context(self._client.answer(self._url, headers))
@@ -95,8 +95,19 @@ class Stream(io.RawIOBase):
             if not failure.transient or attempt == self._client.manners.attempts - 1:
                 raise failure
             await asyncio.sleep(min(failure.pause or self._pause(attempt), 30.0))
-        if self.position and response.status != 206:
+        if self.position and (response.status != 206 or not self._continues(response)):
+            await self._connection.aclose()
             raise NoAnswerError("connection lost")
-        self._response, self._tag = response, response.headers.get("ETag")
+        self._response, self._mark = response, _mark_of(response)
         self.content_type = response.content_type
         return response
+
+    def _continues(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether the answer begins where the last one broke off."""
+        return response.headers.get("Content-Range", "").startswith(f"bytes {self.position}-")
+
+
+def _mark_of(response: aiohttp.ClientResponse) -> str | None:
+    """What tells this version of a file from others byte by byte, which weak ETags do not."""
+    tag = response.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
