@@ -1,6 +1,7 @@
 """A web server on this machine that answers as well or as badly as a test wants."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from email.message import Message
@@ -24,6 +25,8 @@ class PictureServer:
         self.user_agents: set[str] = set()
         self.headers: dict[str, list[Message]] = {}
         """Of every request, by path; robots.txt's too."""
+        self.arrivals: list[tuple[float, str]] = []
+        """When each request came, on the monotonic clock, and its path."""
         self.most_at_once = 0
         self.released = threading.Event()
         """Set it to let the answers of `held` go."""
@@ -107,6 +110,7 @@ class PictureServer:
             return
         with self._lock:
             self.requests[path] += 1
+            self.arrivals.append((time.monotonic(), path))
             self.user_agents.add(handler.headers["User-Agent"])
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
@@ -174,6 +178,20 @@ def cut_short(content: bytes) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         _head(handler, 200, Content_Length=str(len(content)))
         handler.wfile.write(content[: len(content) // 2])
+
+    return answer
+
+
+def in_parts(content: bytes, size: int, broken: threading.Semaphore, **headers: str) -> Answer:
+    """A file of which a connection brings no more than `size` bytes, and breaks once `broken` is released."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        place = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        length = {"Content-Length": str(len(content) - start)}
+        _head(handler, 206 if start else 200, **headers | place | length)
+        handler.wfile.write(content[start : start + size])
+        broken.acquire(timeout=20)
 
     return answer
 
