@@ -1,8 +1,10 @@
 """A web server on this machine that answers as well or as badly as a test wants."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -15,10 +17,16 @@ class PictureServer:
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
+        self.routes: dict[str, Answer] = {}
+        """For paths, whatever their query, that no answer is set for."""
         self.requests: Counter[str] = Counter()
         """By path; those for robots.txt are in `robots_requests`."""
         self.robots_requests = 0
         self.user_agents: set[str] = set()
+        self.headers: dict[str, list[Message]] = {}
+        """Of every request, by path; robots.txt's too."""
+        self.arrivals: list[tuple[float, str]] = []
+        """When each request came, on the monotonic clock, and its path."""
         self.most_at_once = 0
         self.released = threading.Event()
         """Set it to let the answers of `held` go."""
@@ -38,18 +46,28 @@ class PictureServer:
         self.answers[path] = list(answers)
         return self.url + path
 
+    def route(self, path: str, answer: Answer) -> None:
+        """Sets what answers a path with any query."""
+        self.routes[path] = answer
+
     def wait_for_requests(self, count: int, seconds: float = 20) -> None:
         """Returns once so many requests have come; raises TimeoutError if they do not."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: self.requests.total() >= count, seconds):
                 raise TimeoutError(f"{self.requests.total()} requests of {count} came")
 
-    def held(self, content: bytes) -> Answer:
-        """A picture that comes once `released` is set."""
+    def held(self, content: bytes, *, before: int = 0, seconds: float = 20) -> Answer:
+        """A picture that comes, but for `before` bytes of it, once `released` is set or the time is up."""
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
-            self.released.wait(20)
-            picture(content)(handler)
+            if before:
+                _head(handler, 200, Content_Length=str(len(content)))
+                handler.wfile.write(content[:before])
+            self.released.wait(seconds)
+            if before:
+                handler.wfile.write(content[before:])
+            else:
+                picture(content)(handler)
 
         return answer
 
@@ -68,8 +86,12 @@ class PictureServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
+                outer._answer(self)
+
+            def do_POST(self) -> None:
                 outer._answer(self)
 
             def log_message(self, *_: Any) -> None:
@@ -79,17 +101,21 @@ class PictureServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path
+        with self._lock:
+            self.headers.setdefault(path, []).append(handler.headers)
         if path == "/robots.txt":
             self.robots_requests += 1
-            self.answers.get(path, [status(404)])[0](handler)
+            answers = self.answers.get(path, [status(404)])
+            answers[min(self.robots_requests, len(answers)) - 1](handler)
             return
         with self._lock:
             self.requests[path] += 1
+            self.arrivals.append((time.monotonic(), path))
             self.user_agents.add(handler.headers["User-Agent"])
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             self._arrived.notify_all()
-            answers = self.answers.get(path, [status(404)])
+            answers = self.answers.get(path) or [self.routes.get(path.partition("?")[0], status(404))]
             answer = answers[min(self.requests[path], len(answers)) - 1]
         try:
             answer(handler)
@@ -152,6 +178,20 @@ def cut_short(content: bytes) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         _head(handler, 200, Content_Length=str(len(content)))
         handler.wfile.write(content[: len(content) // 2])
+
+    return answer
+
+
+def in_parts(content: bytes, size: int, broken: threading.Semaphore, **headers: str) -> Answer:
+    """A file of which a connection brings no more than `size` bytes, and breaks once `broken` is released."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        place = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        length = {"Content-Length": str(len(content) - start)}
+        _head(handler, 206 if start else 200, **headers | place | length)
+        handler.wfile.write(content[start : start + size])
+        broken.acquire(timeout=20)
 
     return answer
 

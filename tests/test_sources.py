@@ -1,6 +1,5 @@
 """What holds for every source plug-in, and what each one has of its own."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -17,14 +16,12 @@ from picture_server import PictureServer, picture
 from milliner.core.errors import FetchError
 from milliner.core.plugins import find_plugins
 from milliner.images.folder import list_entries
-from milliner.images.inspect import inspect
 from milliner.images.ledger import FetchRow, Ledger
 from milliner.sources.fetch import fetch as fetch_politely
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import Manners
 
 PLUGINS = find_plugins("milliner.sources", "SOURCE")
-LOCAL_KINDS = ["folder", "scenes", "urls"]
 fetch: Any = partial(fetch_politely, manners=Manners(allow_private=True, pause=0.01))
 
 
@@ -56,34 +53,6 @@ def test_the_folder_scan_finds_the_plugins() -> None:
     assert list(PLUGINS) == [
         *("commons", "files", "folder", "imagenet", "openimages", "openverse", "scenes", "urls", "video")
     ]
-
-
-@pytest.mark.parametrize("kind", LOCAL_KINDS)
-def test_rows_match_files_and_names_match_contents(sources: dict[str, str], kind: str, tmp_path: Path) -> None:
-    result = fetch(sources[kind], into=tmp_path / "out")
-    stored = rows(tmp_path / "out")
-    assert {row.source for row in stored} == {sources[kind]}
-    assert {row.file for row in stored} == {entry.key for entry in list_entries(tmp_path / "out")}
-    for row in stored:
-        content = (tmp_path / "out" / str(row.file)).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        assert (row.status, row.sha256, row.bytes) == ("stored", digest, len(content))
-        assert row.file == f"{row.label}/{digest[:16]}.jpg"
-        assert inspect(content).reason is None
-    assert [count.label for count in result.classes] == sorted({row.label for row in stored})
-    assert sum(count.bytes for count in result.classes) == sum(row.bytes or 0 for row in stored)
-
-
-@pytest.mark.parametrize("kind", LOCAL_KINDS)
-def test_a_second_run_stores_nothing_and_changes_nothing(sources: dict[str, str], kind: str, tmp_path: Path) -> None:
-    fetch(sources[kind], into=tmp_path / "out")
-    files = {entry.path: entry.path.stat().st_mtime_ns for entry in list_entries(tmp_path / "out")}
-    stored = rows(tmp_path / "out")
-    again = fetch(sources[kind], into=tmp_path / "out")
-    assert {count.stored for count in again.classes} == {0}
-    assert sum(count.already for count in again.classes) == len(files)
-    assert {entry.path: entry.path.stat().st_mtime_ns for entry in list_entries(tmp_path / "out")} == files
-    assert rows(tmp_path / "out") == stored
 
 
 def test_many_sources_fill_one_folder(sources: dict[str, str], tmp_path: Path) -> None:

@@ -9,7 +9,23 @@ LICENCES: Final = ("cc0", "pdm", "by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "b
 
 _FREE_OF_CREDIT: Final = ("cc0", "pdm")
 _VERSION: Final = re.compile(r"\b([1-4]\.[0-9])\b")
-_CODE: Final = re.compile(r"\b(by(?:-nc)?(?:-(?:sa|nd))?)\b")
+_CODE: Final = re.compile(r"\bby((?:-(?:nc|sa|nd))*)\b")
+_NAMES: Final = {
+    "creative-commons": "cc",
+    "attribution": "by",
+    "non-commercial": "nc",
+    "noncommercial": "nc",
+    "share-alike": "sa",
+    "sharealike": "sa",
+    "no-derivatives": "nd",
+    "no-derivs": "nd",
+    "noderivatives": "nd",
+    "noderivs": "nd",
+}
+"""What the letters of Creative Commons' licences stand for, as it is spelled."""
+_CC: Final = re.compile(r"\bcc-|creativecommons\.org-licen[sc]es-")
+_BARE: Final = re.compile(r"by(-(nc|sa|nd))*(-[1-4]\.[0-9])?")
+_PUBLIC: Final = re.compile(r"(cc-)?(pdm|pd|public-domain)(-[a-z]*mark)?(-1\.0)?|pd-.*|.*publicdomain-mark.*")
 
 
 @dataclass(frozen=True)
@@ -43,14 +59,20 @@ def parse_licence(text: str) -> tuple[str | None, str | None]:
 
     Text that names none of `LICENCES` comes back as it is; empty text as (None, None).
     """
-    plain = re.sub(r"[\s_/]+", "-", text.strip().lower())
+    plain = re.sub(r"[\s_/-]+", "-", text.strip().lower())
+    bare = _BARE.fullmatch(plain)
+    for name, letters in _NAMES.items():
+        plain = re.sub(rf"\b{name}\b", letters, plain)
     version = _VERSION.search(plain)
     number = version.group(1) if version else None
-    if "cc0" in plain or "publicdomain-zero" in plain:
+    if "cc0" in plain or "cc-zero" in plain or "publicdomain-zero" in plain:
         return "cc0", number
-    if plain == "pdm" or "public-domain" in plain or "publicdomain-mark" in plain or plain.startswith("pd-"):
+    if _PUBLIC.fullmatch(plain):
         return "pdm", number
     code = _CODE.search(plain)
-    if code and (plain == code.group(1) or "cc-" in plain or "creativecommons" in plain or plain in LICENCES):
-        return code.group(1), number
+    if code and (bare or _CC.search(plain)):
+        parts = code.group(1).split("-")
+        known = "-".join(["by", *(part for part in ("nc", "sa", "nd") if part in parts)])
+        if known in LICENCES:  # a licence cannot both ask for the same licence and forbid changes
+            return known, number
     return text.strip() or None, None

@@ -1,6 +1,8 @@
 """`commons:Category:NAME` and `commons:search:QUERY`: pictures of Wikimedia Commons, with whom to credit."""
 
+import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from milliner.core.credit import Credit, parse_licence
@@ -18,6 +20,10 @@ CONNECTIONS: Final = 3
 
 _PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/gif")
 _MAX_PAGES: Final = 10_000
+_BARREN: Final = 100  # answers in a row without a picture, after which there will hardly be any
+_ASKED_WHILE_BUSY: Final = 5  # times
+_PAUSE: Final = 5.0  # seconds, as Wikimedia asks robots to wait
+_LONGEST_PAUSE: Final = 30.0
 
 
 class _Commons:
@@ -31,7 +37,7 @@ class _Commons:
         first = next(pages)
         if not first.object("query").list("pages"):
             raise FetchError(f"Wikimedia Commons has nothing for {argument!r}; check the name, or use other words.")
-        return Listing(_pictures(first, pages, options.label), None, options.label, CONNECTIONS)
+        return Listing(_pictures(first, pages, options.label), None, options.label, connections=CONNECTIONS)
 
 
 SOURCE: Final = _Commons()
@@ -69,33 +75,45 @@ def _pages(generator: dict[str, str], options: Options) -> Iterator[Fields]:
     }
     following: dict[str, str] = {}
     for _ in range(_MAX_PAGES):
-        answer = Fields(options.web.json(API, query | following))
-        if fault := answer.object("error").text("info"):
-            raise FetchError(f"Wikimedia Commons refuses the query ({fault}); check the name, or try again later.")
+        answer = _answer(query | following, options)
         yield answer
-        following = answer.object("continue").texts()
-        if not following:
+        before, following = following, answer.object("continue").texts()
+        if following in ({}, before):
             return
 
 
+def _answer(query: dict[str, str], options: Options) -> Fields:
+    """One answer, once the servers are not too busy for robots."""
+    for _ in range(_ASKED_WHILE_BUSY):
+        answer = Fields(options.web.json(API, query))
+        error = answer.object("error")
+        if error.text("code") not in ("maxlag", "ratelimited"):
+            break
+        time.sleep(min(error.decimal("lag") or _PAUSE, _LONGEST_PAUSE))
+    if fault := error.text("info") or error.text("code"):
+        raise FetchError(f"Wikimedia Commons refuses the query ({fault}); check the name, or try again later.")
+    return answer
+
+
 def _pictures(first: Fields, pages: Iterator[Fields], label: str) -> Iterator[Wanted]:
-    answer: Fields | None = first
-    while answer is not None:
-        for page in answer.object("query").list("pages"):
-            if wanted := _wanted(Fields(page), label):
-                yield wanted
-        answer = next(pages, None)
+    barren = 0
+    for answer in chain([first], pages):
+        found = [wanted for page in answer.object("query").list("pages") if (wanted := _wanted(Fields(page), label))]
+        yield from found
+        barren = 0 if found else barren + 1
+        if barren == _BARREN:
+            return
 
 
 def _wanted(page: Fields, label: str) -> Wanted | None:
     info = Fields(next(iter(page.list("imageinfo")), None))
-    url = info.text("thumburl") or info.text("url")
+    url = info.address("thumburl") or info.address("url")
     if url is None or info.text("mime") not in _PICTURES:
         return None
     about = info.object("extmetadata")
 
     def meta(name: str) -> str | None:
-        return about.object(name).text("value")
+        return about.object(name).html("value")
 
     licence, version = parse_licence(meta("LicenseShortName") or "")
     creator = meta("Artist")
@@ -104,11 +122,11 @@ def _wanted(page: Fields, label: str) -> Wanted | None:
     credit = Credit(
         licence,
         version,
-        meta("LicenseUrl"),
+        about.object("LicenseUrl").address("value"),
         creator,
         meta("Attribution") or (f"{creator}, {meta('LicenseShortName')}" if needed and creator else None),
         meta("ObjectName") or title or None,
-        info.text("descriptionurl"),
+        info.address("descriptionurl"),
         "Wikimedia Commons",
     )
-    return Wanted(info.text("descriptionurl") or url, label, credit=credit, url=url)
+    return Wanted(info.address("descriptionurl") or url, label, credit=credit, url=url)

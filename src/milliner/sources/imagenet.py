@@ -31,15 +31,29 @@ class _ImageNet:
             raise FetchError(str(error)) from error
         labels = {wnid: options.label or checked_label(lemmas[0], wnid) for wnid, lemmas in wanted}
         one = next(iter(labels.values())) if len(set(labels.values())) == 1 else None
-        return Listing(_pictures(labels, options), label=one)
+        full: set[str] = set()
+        return Listing(_pictures(labels, options, full), label=one, full=full)
 
 
 SOURCE: Final = _ImageNet()
 
 
-def _pictures(labels: dict[str, str], options: Options) -> Iterator[Wanted]:
+class _UnknownSynsetError(Exception):
+    pass
+
+
+def _pictures(labels: dict[str, str], options: Options, full: set[str]) -> Iterator[Wanted]:
+    unknown = []
     for wnid, label in labels.items():
-        yield from _synset(wnid, label, options)
+        try:
+            for wanted in _synset(wnid, label, options):
+                yield wanted
+                if label in full:  # the rest of the tar need not come
+                    break
+        except _UnknownSynsetError:
+            unknown.append(wnid)
+    if unknown:
+        raise FetchError(f"ImageNet has no synset {', '.join(unknown)}; look it up at https://image-net.org.")
 
 
 def _synset(wnid: str, label: str, options: Options) -> Iterator[Wanted]:
@@ -50,7 +64,7 @@ def _synset(wnid: str, label: str, options: Options) -> Iterator[Wanted]:
         if error.reason in ("status 401", "status 403"):
             raise FetchError(f"{address} is closed to us ({error.reason}). {_LOGIN}.") from error
         if error.reason == "status 404":
-            raise FetchError(f"ImageNet has no synset {wnid}; look it up at https://image-net.org.") from error
+            raise _UnknownSynsetError(wnid) from error
         raise
     with stream:
         if kind == "text/html":

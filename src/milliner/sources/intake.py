@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -73,8 +73,8 @@ class Intake:
 
     def _take_all(self, advance: Advance) -> None:
         pool = ThreadPoolExecutor(self._workers, "milliner-examine")
+        pictures = iter(self._listing.pictures)
         try:
-            pictures = iter(self._listing.pictures)
             while (wanted := self._next(pictures)) is not None and self._take(wanted, pool, advance):
                 pass
             while self._coming and not self._silence.is_hopeless():
@@ -83,6 +83,8 @@ class Intake:
             for future in self._coming:
                 future.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(pictures, Generator):
+                pictures.close()  # hangs up while there still is a web to hang up on
 
     def _next(self, pictures: Iterator[Wanted]) -> Wanted | None:
         if self._silence.is_hopeless() or self._fault is not None:
@@ -108,6 +110,7 @@ class Intake:
             return True
         while self._is_full(wanted.label):
             if not self._labels[wanted.label]:
+                self._listing.full.add(wanted.label)
                 self._tally.labels.add(wanted.label)
                 return self._listing.label is None
             self._collect(advance)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from milliner.core.credit import Credit, parse_licence
 from milliner.core.errors import FetchError
+from milliner.sources.answers import storable
 from milliner.sources.label import checked_label
 from milliner.sources.source import Wanted
 
@@ -134,7 +135,7 @@ _COLUMNS: Final = {
 
 def _texts(document: dict[str, Any]) -> Row:
     """What is null or missing is empty, as in CSV."""
-    return {name.lower(): "" if value is None else str(value) for name, value in document.items()}
+    return {name.lower(): "" if value is None else storable(str(value)) for name, value in document.items()}
 
 
 def _wanted(place: str, row: Row, label: str | None) -> Wanted:

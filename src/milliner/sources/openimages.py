@@ -10,6 +10,7 @@ from typing import Final
 
 from milliner.core.credit import Credit, parse_licence
 from milliner.core.errors import FetchError
+from milliner.sources.answers import Fields
 from milliner.sources.label import checked_label
 from milliner.sources.source import Listing, Options, Wanted
 
@@ -39,6 +40,8 @@ SPLITS: Final = {
 
 _MAX_PICTURES: Final = 2_000_000  # of one class and split
 _MAX_LINE: Final = 2**16
+_MAX_LIST: Final = 2**33  # bytes
+_MAX_CLASSES: Final = 2**24  # bytes
 
 
 class _OpenImages:
@@ -59,7 +62,7 @@ SOURCE: Final = _OpenImages()
 def _class(name: str, options: Options) -> tuple[str, str]:
     """The code, such as /m/0zvk5, and the spelling of a class."""
     near: list[str] = []
-    for row in _rows(CLASSES, options):
+    for row in _rows(CLASSES, options, ("LabelName", "DisplayName"), _MAX_CLASSES):
         if name.lower() in (row.get("DisplayName", "").lower(), row.get("LabelName", "")):
             return row.get("LabelName", ""), row.get("DisplayName", "")
         if name.lower() in row.get("DisplayName", "").lower() and len(near) < 5:
@@ -71,7 +74,7 @@ def _class(name: str, options: Options) -> tuple[str, str]:
 def _pictures(code: str, boxed: bool, label: str, options: Options) -> Iterator[Wanted]:
     for split, (labels, boxes, origins) in SPLITS.items():
         wanted = _marked(boxes if boxed else labels, code, boxed, options)
-        for row in _rows(origins, options) if wanted else ():
+        for row in _rows(origins, options, ("ImageID", "License")) if wanted else ():
             name = row.get("ImageID", "")
             if name in wanted:
                 wanted.discard(name)
@@ -83,7 +86,7 @@ def _pictures(code: str, boxed: bool, label: str, options: Options) -> Iterator[
 def _marked(address: str, code: str, boxed: bool, options: Options) -> set[str]:
     """The pictures that a list of labels or boxes gives the class; 10 bytes of memory each, and some."""
     found: set[str] = set()
-    for row in _rows(address, options):
+    for row in _rows(address, options, ("ImageID", "LabelName", "Confidence")):
         shown = boxed or row.get("Confidence") in ("1", "1.0")
         drawn = row.get("IsDepiction", "0") == "1"
         if row.get("LabelName") == code and shown and not drawn and row.get("ImageID", "").isalnum():
@@ -93,28 +96,33 @@ def _marked(address: str, code: str, boxed: bool, options: Options) -> set[str]:
     return found
 
 
-def _rows(address: str, options: Options) -> Iterator[dict[str, str]]:
+def _rows(address: str, options: Options, columns: tuple[str, ...], most: int = _MAX_LIST) -> Iterator[dict[str, str]]:
+    """What a list says, row by row; it must have the columns, and no more bytes than `most`."""
     stream, _ = options.web.stream(address)
     with stream:
         lines = (line.decode("utf-8", "replace") for line in iter(lambda: stream.readline(_MAX_LINE), b""))
         try:
+            reader = csv.DictReader(_no_more_than(most, lines))
+            if not set(columns) <= set(reader.fieldnames or ()):
+                raise csv.Error(f"it has no columns {', '.join(columns)}")
             yield from (
                 {name: value for name, value in row.items() if isinstance(name, str) and isinstance(value, str)}
-                for row in csv.DictReader(lines)
+                for row in reader
             )
         except csv.Error as error:
             raise FetchError(f"{address} is not the list that was expected ({error}); try again later.") from error
 
 
+def _no_more_than(most: int, lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        most -= len(line)
+        if most < 0 or (len(line) >= _MAX_LINE // 4 and not line.endswith("\n")):
+            raise csv.Error("it does not end")
+        yield line
+
+
 def _credit(row: dict[str, str]) -> Credit:
-    licence, version = parse_licence(row.get("License", ""))
-    return Credit(
-        licence,
-        version,
-        row.get("License") or None,
-        row.get("Author") or None,
-        None,
-        row.get("Title") or None,
-        row.get("OriginalLandingURL") or None,
-        "Open Images",
-    )
+    fields = Fields(row)
+    licence, version = parse_licence(fields.text("License") or "")
+    about = (fields.text("Author"), None, fields.text("Title"), fields.address("OriginalLandingURL"))
+    return Credit(licence, version, fields.address("License"), *about, "Open Images")

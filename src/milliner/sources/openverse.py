@@ -1,5 +1,6 @@
 """`openverse:QUERY`: openly licensed pictures that api.openverse.org finds, with whom to credit."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,6 +22,8 @@ DEPTH: Final = 240
 
 DEPTH_WITH_KEY: Final = 10_000
 
+_ID: Final = re.compile(r"[0-9a-f-]{36}")
+
 _ASK_AGAIN: Final = "register at https://api.openverse.org/v1/ and set MILLINER_OPENVERSE_CLIENT_ID and \
 MILLINER_OPENVERSE_CLIENT_SECRET for more"
 
@@ -34,8 +37,10 @@ class _Openverse:
             raise FetchError(f"openverse:{argument} needs --label to say what the pictures show.")
         token = _token(options)
         first = _page(argument, 1, options, token)
-        count = first.number("result_count") or 0
-        if not count:
+        count = first.number("result_count")
+        if count is None:
+            raise FetchError("Openverse answers otherwise than its documentation says; try again later.")
+        if count < 1:
             raise FetchError(f"Openverse finds nothing for {argument!r}; use other words, or fewer --licenses.")
         depth = DEPTH_WITH_KEY if token else DEPTH
         return Listing(_pictures(argument, first, options, token), min(count, depth), options.label)
@@ -59,21 +64,26 @@ def _token(options: Options) -> str | None:
     try:
         answer = Fields(options.web.post(f"{API}/auth_tokens/token/", fields))
     except NoAnswerError as error:
-        raise FetchError(f"Openverse does not take the client id and secret ({error.reason}); check both.") from error
-    return answer.text("access_token")
+        if error.reason in ("status 400", "status 401", "status 403"):
+            raise FetchError(
+                f"Openverse does not take the client id and secret ({error.reason}); check both."
+            ) from error
+        raise
+    if (token := answer.text("access_token")) is None:
+        raise FetchError("Openverse gives no token for the client id and secret; try again later, or go without.")
+    return token
 
 
 def _pictures(query: str, page: Fields, options: Options, token: str | None) -> Iterator[Wanted]:
-    depth, number, seen = (DEPTH_WITH_KEY if token else DEPTH), 1, 0
+    most = DEPTH_WITH_KEY // PAGE_WITH_KEY if token else DEPTH // PAGE
+    number = 1
     while True:
         results = page.list("results")
         for result in results:
             if wanted := _wanted(Fields(result), options.label or ""):
                 yield wanted
-        seen += len(results)
         number += 1
-        size = PAGE_WITH_KEY if token else PAGE
-        if not results or number > (page.number("page_count") or 0) or seen + size > depth:
+        if not results or number > min(page.number("page_count") or 0, most):
             return
         page = _page(query, number, options, token)
 
@@ -93,18 +103,19 @@ def _page(query: str, number: int, options: Options, token: str | None) -> Field
 
 
 def _wanted(result: Fields, label: str) -> Wanted | None:
-    address = result.text("url")
+    address = result.address("url")
     if address is None:
         return None
     licence, _ = parse_licence(result.text("license") or "")
     credit = Credit(
         licence,
         result.text("license_version"),
-        result.text("license_url"),
+        result.address("license_url"),
         result.text("creator"),
         result.text("attribution"),
         result.text("title"),
-        result.text("foreign_landing_url"),
+        result.address("foreign_landing_url"),
         result.text("source"),
     )
-    return Wanted(f"openverse:{result.text('id') or address}", label, credit=credit, url=address)
+    name = result.text("id") or ""
+    return Wanted(f"{API}/images/{name}/" if _ID.fullmatch(name) else address, label, credit=credit, url=address)

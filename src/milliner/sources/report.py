@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from milliner.core.credit import Credit
+from milliner.core.credit import LICENCES, Credit
 from milliner.core.errors import FetchError
 from milliner.images.files import write_atomically
 from milliner.images.ledger import LEDGER_NAME, FetchRow, Ledger
 from milliner.sources.result import ClassCount, FetchResult
+
+_FORMULAS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What spreadsheets calculate begins so, also in the full width of East Asian signs."""
 
 _COLUMNS: Final = ("file", "title", "creator", "licence", "licence_url", "page", "attribution", "address")
 
@@ -99,23 +102,28 @@ def _credit_line(row: FetchRow) -> str:
     version = f" {row.licence_version}" if row.licence_version else ""
     name = f"CC {(row.licence or '').upper()}{version}" if _is_cc(row) else row.licence or ""
     title = _link(row.title or "Untitled", row.page or row.address)
-    return f"{title} by {_plain(row.creator or 'unknown')}, {_link(name, row.licence_url)} (`{row.file}`)"
+    return f"{title} by {_plain(row.creator or 'unknown')}, {_link(name, row.licence_url)} ({_plain(row.file or '')})"
 
 
 def _is_cc(row: FetchRow) -> bool:
     """Whether the licence is one of Creative Commons' that asks for credit."""
-    return bool(row.licence and row.licence.startswith("by"))
+    return row.licence in LICENCES
 
 
 def _link(text: str, address: str | None) -> str:
-    if address is None or not re.match(r"https?://[^\s<>]+$", address):
+    if address is None or not re.fullmatch(r"https?://[^\s<>\\\x00-\x1f]+", address):
         return _plain(text)
     return f"[{_plain(text)}](<{address}>)"
 
 
 def _plain(text: str) -> str:
     """Strangers' words, without power over the page."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~-])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", _line(text))
+
+
+def _line(text: str) -> str:
+    """Text in one line, without the signs that turn its direction or cannot be seen."""
+    return " ".join("".join(sign if sign.isprintable() or sign.isspace() else " " for sign in text).split())
 
 
 def _csv(rows: list[FetchRow], unknown: int) -> str:
@@ -129,7 +137,7 @@ def _csv(rows: list[FetchRow], unknown: int) -> str:
 def _cells(row: FetchRow) -> Iterator[str]:
     """A cell that a spreadsheet would take for a formula gets a ' before it."""
     for name in _COLUMNS:
-        text = str(getattr(row, name) or "")
+        text = _line(str(getattr(row, name) or ""))
         if name == "licence" and row.licence_version:
             text = f"{text} {row.licence_version}"
-        yield f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+        yield f"'{text}" if text.startswith(_FORMULAS) else text

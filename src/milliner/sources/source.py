@@ -42,6 +42,8 @@ class Listing:
     """How many there are, where that is known beforehand."""
     label: str | None = None
     """The class of all of them, where there is just one; the source is left once that has enough."""
+    full: set[str] = field(default_factory=set)
+    """Classes of which no more are taken; filled on the way, for sources that can pass over what is left of one."""
     connections: int | None = None
     """At most so many downloads at once from one host, where the source's owner asks for that."""
 

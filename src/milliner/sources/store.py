@@ -35,6 +35,8 @@ class Store:
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._counts: Counter[str] = Counter()
         self._locks = [Lock() for _ in range(_LOCKS)]
+        self._masked: set[str] = set()
+        self._promised: set[str] = set()
         self._likenesses = Likenesses()
         for likeness, _ in ledger.likenesses():
             self._likenesses.add(likeness)
@@ -58,7 +60,10 @@ class Store:
             return None
         if row.status in ("stored", "already"):
             same = wanted.sha256 in (None, row.sha256)
-            return row if same and row.file is not None and self._has(row.file, row.bytes) else None
+            if not (same and row.file is not None and self._has(row.file, row.bytes)):
+                return None
+            self._note_promise(wanted)
+            return row
         if row.run == self._run or self._rules.stands(row, wanted):
             return row
         return None
@@ -153,25 +158,46 @@ class Store:
 
     def _is_suspicious(self, row: FetchRow, wanted: Wanted) -> bool:
         """Whether so many addresses bring these bytes that they are what hosts send instead of a picture."""
-        if wanted.read is not None or wanted.sha256 is not None or row.sha256 is None:
+        self._note_promise(wanted)
+        if wanted.read is not None or row.sha256 is None or row.sha256 in self._promised:
             return False
-        return self._ledger.other_addresses(row.sha256, row.address) + 1 >= SUSPICIOUS
+        if row.sha256 in self._masked:
+            return True
+        if self._ledger.other_addresses(row.sha256, row.address) + 1 < SUSPICIOUS:
+            return False
+        addresses = [row.address, *(twin.address for twin in self._ledger.same_bytes(row.sha256))]
+        return len({address.partition("#")[0] for address in addresses if address.startswith("http")}) >= SUSPICIOUS
+
+    def _note_promise(self, wanted: Wanted) -> None:
+        """Remembers bytes that a source promised by their hash: those are no placeholder, wherever else they come."""
+        if wanted.sha256 is not None:
+            self._promised.add(wanted.sha256)
 
     def _unmask(self, row: FetchRow) -> tuple[FetchRow, list[FetchRow]]:
         """Takes a placeholder that was mistaken for a picture back out of the folder, its file first.
 
         A run that is killed between the two asks for the pictures again, and finds out again.
         """
-        twins = [twin for twin in self._ledger.same_bytes(row.sha256 or "") if twin.status in ("stored", "already")]
+        known = row.sha256 in self._masked
+        earlier = [] if known else self._ledger.same_bytes(row.sha256 or "")
+        twins = [twin for twin in earlier if twin.status in ("stored", "already")]
         for file in {twin.file for twin in [*twins, row] if twin.file}:
-            (self._folder / file).unlink(missing_ok=True)
-            self._count(file.partition("/")[0], -1)
+            if self._remove(file):
+                self._count(file.partition("/")[0], -1)
+        self._masked.add(row.sha256 or "")
         masked = [replace(each, status="rejected", reason="placeholder", file=None, near=None) for each in twins]
         self._ledger.add_all(masked)
         return (
             replace(row, status="rejected", reason="placeholder", file=None, near=None),
             [twin for twin in twins if twin.run == self._run],
         )
+
+    def _remove(self, file: str) -> bool:
+        try:
+            (self._folder / file).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _has(self, file: str, size: int | None) -> bool:
         """A file of another size was cut or changed since, and is fetched anew."""

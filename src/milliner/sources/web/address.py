@@ -16,6 +16,13 @@ from milliner.sources.web.failure import PrivateAddressError, bad_address
 
 SCHEMES: Final = ("http", "https")
 
+_NUMBERS: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
+
+_CARRIERS: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
+"""IPv6 networks whose addresses end in an IPv4 one: IPv4-compatible, IPv4-translated, NAT64."""
+
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+
 _AS_IT_IS: Final = re.compile(r"([!-$&-~]|%[0-9A-Fa-f]{2})+")
 """An address that is encoded already; its signature may depend on how."""
 
@@ -85,20 +92,28 @@ def is_private(ip: str) -> bool:
     found = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and found in ipaddress.ip_network("64:ff9b::/96"):
+        if inner is None and any(found in network for network in _CARRIERS):
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             return is_private(str(inner))
+        if found in _LOCAL_NAT64 or found.is_site_local:
+            return True
     return not found.is_global or found.is_multicast
 
 
-def is_ip(host: str) -> bool:
-    """Whether a host is written as an IP address, which no resolver is asked about."""
+def literal_ip(host: str) -> str | None:
+    """The IP address that a host is written as, of which no resolver is asked; None for a name.
+
+    Connecting takes 2130706433, 127.1 and 0x7f.1 for 127.0.0.1, so these are IP addresses too.
+    """
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        return str(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
-        return False
-    return True
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host)) if _NUMBERS.fullmatch(host) else None
+    except OSError:
+        return None
 
 
 class PublicResolver(ThreadedResolver):

@@ -1,5 +1,6 @@
 """What an HTTP answer is worth: a picture's bytes, or an error with its reason."""
 
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -12,6 +13,8 @@ from milliner.sources.web.failure import TRANSIENT_STATUS, NoAnswerError
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 _NOT_FOR_TRAINING: Final = {"noai", "noimageai", "noindex", "noimageindex", "none"}
+_RULES_WITH_VALUES: Final = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+_ROBOT: Final = re.compile(r"[a-z*][a-z0-9_.*/-]*")
 _SNIFF: Final = 64  # bytes that tell a picture from a web page
 _PIECE: Final = 2**16
 
@@ -31,23 +34,37 @@ def check_status(response: aiohttp.ClientResponse) -> None:
 def check_robots_tag(response: aiohttp.ClientResponse) -> None:
     """Raises NoAnswerError where an X-Robots-Tag that is for everybody, or for us, keeps the picture from us."""
     for value in response.headers.getall("X-Robots-Tag", []):
-        agent, colon, rest = value.lower().partition(":")
-        if colon and agent.strip() not in ("unavailable_after", "milliner"):
-            continue  # for another robot
-        words = {word.strip() for word in (rest if agent.strip() == "milliner" else value.lower()).split(",")}
-        if words & _NOT_FOR_TRAINING:
+        if _rules_for_us(value.lower()) & _NOT_FOR_TRAINING:
             raise NoAnswerError("X-Robots-Tag", status="rejected")
 
 
-async def read_body(response: aiohttp.ClientResponse, most: int, *, picture: bool = True) -> bytes:
-    """The body, of no more than `most` bytes; of what begins like no `picture`, no more than that beginning."""
-    if (response.content_length or 0) > most:
+def _rules_for_us(value: str) -> set[str]:
+    """The rules of one header that come before any robot's name, or after ours."""
+    ours, rules = True, set()
+    for part in value.split(","):
+        name, colon, rest = part.strip().partition(":")
+        if colon and name not in _RULES_WITH_VALUES and _ROBOT.fullmatch(name.strip()):
+            ours = name.strip() in ("milliner", "*")
+            part = rest
+        if ours:
+            rules.add(part.strip())
+    return rules
+
+
+async def read_body(response: aiohttp.ClientResponse, most: int, *, picture: bool = True, cut: bool = False) -> bytes:
+    """The body, of no more than `most` bytes; of what begins like no `picture`, no more than that beginning.
+
+    A longer one raises NoAnswerError, or is `cut`.
+    """
+    if (response.content_length or 0) > most and not cut:
         raise NoAnswerError("too many bytes", status="rejected")
     body = bytearray()
     sniffed = not picture
     async for piece in response.content.iter_chunked(_PIECE):
         body += piece
         if len(body) > most:
+            if cut:
+                return bytes(body[:most])
             raise NoAnswerError("too many bytes", status="rejected")
         if not sniffed and len(body) >= _SNIFF:
             if reason := refusal(bytes(body[:_SNIFF])):

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from milliner.sources.placeholders import is_placeholder_address
-from milliner.sources.web.address import Proxies, PublicResolver, at_endpoint, is_ip, is_private, parse
+from milliner.sources.web.address import Proxies, PublicResolver, at_endpoint, is_private, literal_ip, parse
 from milliner.sources.web.answer import REDIRECTS, check_robots_tag, check_status, read_body
 from milliner.sources.web.failure import NoAnswerError, as_no_answer, bad_address, private_address
 from milliner.sources.web.host import ROBOTS_BYTES, Host
@@ -36,7 +36,7 @@ class Client:
     """
 
     def __init__(self, manners: Manners, endpoint: URL | None) -> None:
-        self._manners = manners
+        self.manners: Final = manners
         self._endpoint = endpoint
         self._trusted = {endpoint.host or ""} if endpoint else set()
         self._hosts: dict[URL, Host] = {}
@@ -69,9 +69,9 @@ class Client:
         """
         url = at_endpoint(parse(address), self._endpoint)
         host = self._host(url, connections)
-        if self._manners.robots_txt:
+        if self.manners.robots_txt:
             await self._check_robots(host, url)
-        content = await self._persist(url, host, self._manners.max_bytes, picture=True)
+        content = await self._persist(url, host, self.manners.max_bytes, picture=True)
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, use, content)
         finally:
@@ -110,7 +110,7 @@ class Client:
                     yield response
                     return
                 following = self._redirected(url, response.headers["Location"])
-            if following.host != url.host:
+            if following.origin() != url.origin():
                 sent = {name: value for name, value in sent.items() if name not in ("Cookie", "Authorization")}
                 if robots:
                     await self._check_robots(self._host(following), following)
@@ -118,16 +118,24 @@ class Client:
         raise NoAnswerError("too many redirects")
 
     async def _persist(
-        self, url: URL, host: Host, most: int, *, picture: bool = False, headers: Mapping[str, str] | None = None
+        self,
+        url: URL,
+        host: Host,
+        most: int,
+        *,
+        picture: bool = False,
+        cut: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Tries again where that may help, and keeps the slot of a picture; raises the last NoAnswerError."""
-        manners = self._manners
+        manners = self.manners
         longest = manners.longest_pause if picture else _LONGEST_PAUSE
         for attempt in range(1, manners.attempts + 1):
-            await host.wait()
             try:
-                async with host.slots, self._slot(keep=picture), asyncio.timeout(manners.total):
-                    content = await self._attempt(url, most, picture, headers)
+                async with host.slots:
+                    await host.wait()
+                    async with self._slot(keep=picture), asyncio.timeout(manners.total):
+                        content = await self._attempt(url, most, picture, cut, headers)
                 host.answered()
                 return content
             except NoAnswerError as error:
@@ -156,12 +164,12 @@ class Client:
         if not keep:
             self._slots.release()
 
-    async def _attempt(self, url: URL, most: int, picture: bool, headers: Mapping[str, str] | None) -> bytes:
-        async with self.answer(url, headers, robots=picture and self._manners.robots_txt) as response:
+    async def _attempt(self, url: URL, most: int, picture: bool, cut: bool, headers: Mapping[str, str] | None) -> bytes:
+        async with self.answer(url, headers, robots=picture and self.manners.robots_txt) as response:
             check_status(response)
-            if picture and self._manners.x_robots_tag:
+            if picture and self.manners.x_robots_tag:
                 check_robots_tag(response)
-            return await read_body(response, most, picture=picture)
+            return await read_body(response, most, picture=picture, cut=cut)
 
     def _redirected(self, url: URL, location: str) -> URL:
         following = url.join(URL(location))
@@ -175,12 +183,15 @@ class Client:
     def _check_public(self, url: URL) -> None:
         """Refuses addresses that no resolver will see; names are the resolver's."""
         host = url.host or ""
-        if not self._manners.allow_private and host not in self._trusted and is_ip(host) and is_private(host):
+        if self.manners.allow_private or host in self._trusted:
+            return
+        ip = literal_ip(host)
+        if ip is not None and is_private(ip):
             raise private_address()
 
     async def _check_robots(self, host: Host, url: URL) -> None:
         async def get(robots: URL) -> bytes:
-            return await self._persist(robots, host, ROBOTS_BYTES)
+            return await self._persist(robots, host, ROBOTS_BYTES, cut=True)
 
         if not await host.allows(url, "milliner", get):
             raise NoAnswerError("robots.txt", status="rejected", answered=True)
@@ -190,6 +201,8 @@ class Client:
         if not origin.host:
             raise bad_address()
         if origin not in self._hosts:
-            most = self._manners.connections_per_host
-            self._hosts[origin] = Host(origin, min(most, connections or most))
-        return self._hosts[origin]
+            self._hosts[origin] = Host(origin, self.manners.connections_per_host)
+        host = self._hosts[origin]
+        if connections is not None:
+            host.narrow(connections)
+        return host

@@ -24,11 +24,18 @@ class Host:
 
     def __init__(self, origin: URL, connections: int) -> None:
         self._origin = origin
+        self._connections = connections
         self.slots = asyncio.Semaphore(connections)
         self._refusals = 0
         self._quiet_until = 0.0
         self._robots: asyncio.Task[Protego | None] | None = None
         self._robots_asked = 0.0
+
+    def narrow(self, connections: int) -> None:
+        """Allows no more connections than that from now on; those that are open already come on top."""
+        if connections < self._connections:
+            self._connections = connections
+            self.slots = asyncio.Semaphore(connections)
 
     async def wait(self) -> None:
         """Returns once the host may be asked again."""

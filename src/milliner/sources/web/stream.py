@@ -15,9 +15,6 @@ from milliner.sources.web.failure import NoAnswerError, as_no_answer
 
 BUFFER: Final = 2**20
 
-_TRIES: Final = 5  # in a row without one byte
-_PAUSE: Final = 0.5
-
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
@@ -35,10 +32,14 @@ class Stream(io.RawIOBase):
         self._headers = dict(headers)
         self._connection = AsyncExitStack()
         self._response: aiohttp.ClientResponse | None = None
-        self._tag: str | None = None
+        self._mark: str | None = None
         self.position = 0
         self.content_type = ""
-        self._run(self._connect())
+        try:
+            self._run(self._connect())
+        except BaseException:
+            super().close()  # there is nothing to hang up on, neither now nor when this is forgotten
+            raise
 
     def readable(self) -> bool:
         """It is."""
@@ -57,7 +58,9 @@ class Stream(io.RawIOBase):
         super().close()
 
     async def _read(self, most: int) -> bytes:
-        for attempt in range(_TRIES):
+        for attempt in range(self._client.manners.attempts):
+            if attempt > 1:
+                await asyncio.sleep(self._pause(attempt))
             try:
                 response = self._response or await self._connect()
                 piece = await response.content.read(most)
@@ -68,14 +71,16 @@ class Stream(io.RawIOBase):
             else:
                 self.position += len(piece)
                 return piece
-            await asyncio.sleep(_PAUSE * attempt)
         raise failure
+
+    def _pause(self, attempt: int) -> float:
+        return self._client.manners.pause * 2.0**attempt
 
     async def _connect(self) -> aiohttp.ClientResponse:
         headers = dict(self._headers)
         if self.position:
-            headers |= {"Range": f"bytes={self.position}-"} | ({"If-Range": self._tag} if self._tag else {})
-        for attempt in range(_TRIES):
+            headers |= {"Range": f"bytes={self.position}-"} | ({"If-Range": self._mark} if self._mark else {})
+        for attempt in range(self._client.manners.attempts):
             try:
                 response = await self._connection.enter_async_context(self._client.answer(self._url, headers))
                 if self.position and response.status == 416:  # it broke exactly at the end
@@ -87,11 +92,22 @@ class Stream(io.RawIOBase):
             except NoAnswerError as error:
                 failure = error
             await self._connection.aclose()
-            if not failure.transient or attempt == _TRIES - 1:
+            if not failure.transient or attempt == self._client.manners.attempts - 1:
                 raise failure
-            await asyncio.sleep(min(failure.pause or _PAUSE * 2**attempt, 30.0))
-        if self.position and response.status != 206:
+            await asyncio.sleep(min(failure.pause or self._pause(attempt), 30.0))
+        if self.position and (response.status != 206 or not self._continues(response)):
+            await self._connection.aclose()
             raise NoAnswerError("connection lost")
-        self._response, self._tag = response, response.headers.get("ETag")
+        self._response, self._mark = response, _mark_of(response)
         self.content_type = response.content_type
         return response
+
+    def _continues(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether the answer begins where the last one broke off."""
+        return response.headers.get("Content-Range", "").startswith(f"bytes {self.position}-")
+
+
+def _mark_of(response: aiohttp.ClientResponse) -> str | None:
+    """What tells this version of a file from others byte by byte, which weak ETags do not."""
+    tag = response.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")

@@ -14,7 +14,7 @@ from yarl import URL
 
 from milliner.sources.web.address import at_endpoint, parse, parse_endpoint
 from milliner.sources.web.client import Client
-from milliner.sources.web.failure import NoAnswerError
+from milliner.sources.web.failure import NoAnswerError, bad_address
 from milliner.sources.web.manners import POLITE, Manners
 from milliner.sources.web.stream import BUFFER, Stream
 
@@ -72,7 +72,10 @@ class Web:
     def json(self, address: str, query: Mapping[str, str] | None = None, token: str | None = None) -> Any:
         """What an interface answers, parsed; `token` goes along as a bearer's. Raises NoAnswerError."""
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        url = str(URL(address).with_query(dict(query or {})))
+        try:
+            url = str(URL(address).with_query(dict(query or {})))
+        except ValueError as error:  # such as a name of files that is not UTF-8
+            raise bad_address() from error
         return _parsed(self._wait(self._client.document(url, MAX_DOCUMENT, headers)))
 
     def post(self, address: str, fields: Mapping[str, str]) -> Any:
