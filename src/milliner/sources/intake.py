@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -73,8 +73,8 @@ class Intake:
 
     def _take_all(self, advance: Advance) -> None:
         pool = ThreadPoolExecutor(self._workers, "milliner-examine")
+        pictures = iter(self._listing.pictures)
         try:
-            pictures = iter(self._listing.pictures)
             while (wanted := self._next(pictures)) is not None and self._take(wanted, pool, advance):
                 pass
             while self._coming and not self._silence.is_hopeless():
@@ -83,6 +83,8 @@ class Intake:
             for future in self._coming:
                 future.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(pictures, Generator):
+                pictures.close()  # hangs up now, not when somebody collects the garbage
 
     def _next(self, pictures: Iterator[Wanted]) -> Wanted | None:
         if self._silence.is_hopeless() or self._fault is not None:
@@ -116,9 +118,10 @@ class Intake:
         except (FetchError, NoAnswerError) as error:
             self._fault = error
             return False
-        while self._is_busy():
+        one = self._listing.label is not None
+        while self._is_busy() or (one and self._labels[wanted.label] and self._is_full(wanted.label)):
             self._collect(advance)
-        return True
+        return not (one and self._is_full(wanted.label))  # a camera may never show anything new again
 
     def _note_room(self, label: str) -> None:
         if label not in self._rooms:

@@ -38,7 +38,11 @@ class Stream(io.RawIOBase):
         self._tag: str | None = None
         self.position = 0
         self.content_type = ""
-        self._run(self._connect())
+        try:
+            self._run(self._connect())
+        except BaseException:
+            super().close()  # there is nothing to hang up
+            raise
 
     def readable(self) -> bool:
         """It is."""
@@ -90,8 +94,18 @@ class Stream(io.RawIOBase):
             if not failure.transient or attempt == _TRIES - 1:
                 raise failure
             await asyncio.sleep(min(failure.pause or _PAUSE * 2**attempt, 30.0))
-        if self.position and response.status != 206:
+        if self.position and not _begins_at(response, self.position):
             raise NoAnswerError("connection lost")
-        self._response, self._tag = response, response.headers.get("ETag")
+        self._response, self._tag = response, _validator(response)
         self.content_type = response.content_type
         return response
+
+
+def _begins_at(response: aiohttp.ClientResponse, position: int) -> bool:
+    return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {position}-")
+
+
+def _validator(response: aiohttp.ClientResponse) -> str | None:
+    """What tells the server to go on only where the file is still the same; a weak tag would never do."""
+    tag = response.headers.get("ETag", "W/")
+    return response.headers.get("Last-Modified") if tag.startswith("W/") else tag
