@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from PIL import Image
 from milliner.core.errors import FetchError
 from milliner.images.heatmap import to_jpeg
 from milliner.images.likeness import NEAR, likeness
+from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
 
 EVERY: Final = 1.0
@@ -47,8 +49,9 @@ class _Video:
         )
         if step.seconds <= 0:
             raise FetchError("A video's ?every must be more than 0 seconds.")
-        path = place if live else str(options.base / Path(place).expanduser())
-        name = re.sub(r"://[^/@]*@", "://", place) if live else _content_name(Path(path))
+        # Of a relative path, FFmpeg would take what comes before a colon for a protocol.
+        path = place if live else str((options.base / Path(place).expanduser()).absolute())
+        name = without_login(place) if live else _content_name(Path(path))
         return Listing(_frames(path, name, step, live, options.label), label=options.label)
 
 
@@ -81,8 +84,7 @@ def _frames(path: str, name: str, step: _Step, live: bool, label: str) -> Iterat
             continue
         last = alike
         moment = datetime.now(UTC).isoformat(timespec="milliseconds") if live else f"{seconds:.3f}"
-        encoded = to_jpeg(image)
-        yield Wanted(f"video:{name}#t={moment}", label, read=lambda encoded=encoded: encoded, in_order=True)  # type: ignore[misc]
+        yield Wanted(f"video:{name}#t={moment}", label, read=partial(to_jpeg, image), in_order=True)
 
 
 def _looks(path: str, name: str, every: float, live: bool) -> Iterator[tuple[float, Any]]:
