@@ -19,6 +19,8 @@ class PictureServer:
         """By path; those for robots.txt are in `robots_requests`."""
         self.robots_requests = 0
         self.user_agents: set[str] = set()
+        self.logins: dict[str, str | None] = {}
+        """The Authorization of a path's latest request."""
         self.most_at_once = 0
         self.released = threading.Event()
         """Set it to let the answers of `held` go."""
@@ -86,6 +88,7 @@ class PictureServer:
         with self._lock:
             self.requests[path] += 1
             self.user_agents.add(handler.headers["User-Agent"])
+            self.logins[path] = handler.headers["Authorization"]
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             self._arrived.notify_all()
@@ -152,6 +155,23 @@ def cut_short(content: bytes) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         _head(handler, 200, Content_Length=str(len(content)))
         handler.wfile.write(content[: len(content) // 2])
+
+    return answer
+
+
+def in_pieces(content: bytes, piece: int, *, ranges: bool = True, kind: str = "application/x-tar") -> Answer:
+    """The content, but every connection breaks after so many bytes; `ranges` says whether it can be gone on with."""
+    tag = f'"{len(content)}"'
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked = handler.headers.get("Range", "") if handler.headers.get("If-Range", tag) == tag else ""
+        begin = int(asked.removeprefix("bytes=").rstrip("-") or 0) if ranges else 0
+        length = str(len(content) - begin)
+        headers = {"Content_Length": length, "Content_Type": kind, "ETag": tag}
+        if begin:
+            headers["Content_Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        _head(handler, 206 if begin else 200, **headers)
+        handler.wfile.write(content[begin : begin + piece])
 
     return answer
 
