@@ -1,21 +1,28 @@
 """Archives, buckets, videos, cameras and lists as sources: what they bring, and what hostile ones cannot do."""
 
+import csv
 import gzip
 import hashlib
+import json
 import os
 import re
+import socket
 import tarfile
 import zipfile
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import pyarrow
 import pytest
+from camera import Camera, cameras_missing
 from child import fetch_and_kill, fetch_apart
 from conftest import fill_class_folders, noise_jpeg
 from hostile import END, joined, member, note, sealed, tar_of, zip_of
@@ -23,11 +30,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from object_store import LOGIN, ObjectStore
 from picture_server import PictureServer, in_pieces, picture, status
+from PIL import Image
+from pyarrow import parquet
 
 from milliner.cli.main import call
 from milliner.core.errors import FetchError, MillinerError
+from milliner.core.progress import Advance
 from milliner.images.folder import list_entries
 from milliner.images.ledger import FetchRow, Ledger
+from milliner.images.likeness import NEAR, likeness
+from milliner.sources.drawing.avi import write_avi
 from milliner.sources.fetch import fetch as fetch_politely
 from milliner.sources.web.manners import Manners
 
@@ -531,3 +543,246 @@ def test_another_file_or_another_part_is_never_glued_on(server: PictureServer, t
     assert set(contents(tmp_path / "out")) < set(LONG.values())
     address = server.serve("/other.tar", in_pieces(content, len(content) // 2), in_pieces(content + END, len(content)))
     assert "connection lost" in fetch(address, into=tmp_path / "two").faults[0]
+
+
+# Videos
+
+
+def write_film(path: Path, shots: list[int], frames: int = 10) -> Path:
+    """A film of 10 frames a second, in which each shot shows one picture for so many frames."""
+    shown = [noise_jpeg(shot) for shot in shots for _ in range(frames)]
+    with path.open("wb") as file:
+        write_avi(file, shown, 10, (64, 64))
+    return path
+
+
+def moments(folder: Path) -> list[float]:
+    """When the frames of a video were taken, in seconds."""
+    return sorted(float(address.partition("#t=")[2]) for address in rows(folder))
+
+
+@pytest.mark.parametrize(
+    ("option", "taken"),
+    [("", [0, 1, 2, 3]), ("?every=2", [0, 2]), ("?every=0.5", [0, 1, 2, 3]), ("?scene", [0, 1, 2, 3])],
+)
+def test_frames_are_taken_by_the_clock_and_none_like_the_one_before(
+    option: str, taken: list[float], tmp_path: Path
+) -> None:
+    film = write_film(tmp_path / "film.avi", [1, 2, 3, 4])
+    fetch(f"video:{film}{option}", into=tmp_path / "out", label="hat")
+    assert moments(tmp_path / "out") == taken
+    for row in rows(tmp_path / "out").values():
+        shot = noise_jpeg(1 + int(float(row.address.partition("#t=")[2])))
+        assert (int(row.likeness or "", 16) ^ likeness(Image.open(BytesIO(shot)))).bit_count() <= NEAR
+        assert row.title == "film.avi"
+
+
+def test_a_video_is_known_by_its_content_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", [1, 2, 3])
+    fetch(f"video:{film}", into=tmp_path / "out", label="hat", limit=2)
+    assert moments(tmp_path / "out") == [0, 1]
+    fetch(f"video:{film}", into=tmp_path / "out", label="hat")
+    first = rows(tmp_path / "out")
+    renamed = film.rename(tmp_path / "12:30.avi")
+    count = fetch(f"video:{renamed}", into=tmp_path / "out", label="hat").classes[0]
+    assert (count.stored, count.already) == (0, 3)
+    assert rows(tmp_path / "out") == first
+    fetch(f"video:{renamed}", into=tmp_path / "two", label="hat")
+    assert contents(tmp_path / "two") == contents(tmp_path / "out")
+    write_film(renamed, [7, 8])
+    assert fetch(f"video:{renamed}", into=tmp_path / "out", label="hat").classes[0].stored == 2
+
+
+def test_a_video_that_was_killed_goes_on(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", list(range(12)))
+    fetch_and_kill(f"video:{film}", tmp_path / "out", rows=3, label="hat")
+    fetch(f"video:{film}", into=tmp_path / "out", label="hat")
+    assert moments(tmp_path / "out") == list(range(12))
+    assert len(contents(tmp_path / "out")) == 12
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_film(tmp_path / "http:30.avi", [1, 2])
+    monkeypatch.chdir(tmp_path)
+    assert fetch("video:http:30.avi", into=tmp_path / "out", label="hat").classes[0].stored == 2
+
+
+def test_a_real_video_has_no_near_equal_neighbours(test_data: Path, tmp_path: Path) -> None:
+    source = f"video:{test_data / 'video' / 'people-one-by-one.mp4'}?every=2"
+    count = fetch(source, into=tmp_path / "out", label="street").classes[0]
+    assert count.stored >= 5
+    taken = sorted(rows(tmp_path / "out").values(), key=lambda row: float(row.address.partition("#t=")[2]))
+    values = [int(row.likeness or "", 16) for row in taken]
+    assert min((one ^ other).bit_count() for one, other in pairwise(values)) > NEAR
+    again = fetch(source, into=tmp_path / "out", label="street").classes[0]
+    assert (again.stored, again.already) == (0, count.stored + count.already)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "sentence"),
+    [
+        ("video:notes.mp4", {}, r"notes\.mp4 cannot be opened as a video; check that it is one"),
+        ("video:empty.avi", {}, r"empty\.avi cannot be opened as a video"),
+        ("video:gone.avi", {}, r"gone\.avi cannot be read \(No such file"),
+        ("video:.", {}, r"cannot be read \(Is a directory\)"),
+        ("video:film.avi", {"label": None}, "needs --label"),
+        ("video:film.avi?every=0", {}, r"\?every must be more than 0"),
+        ("video:film.avi?each=2", {}, r"film\.avi\?each=2 cannot be read"),
+        ("video:rtsp://127.0.0.1:9/x", {}, "never ends; pass --limit"),
+        ("video:rtsp://me:s3cret@127.0.0.1:9/x", {"limit": 1}, "rtsp://127.0.0.1:9/x cannot be opened .* the login"),
+    ],
+)
+def test_what_is_no_video_is_one_sentence(
+    source: str, options: dict[str, Any], sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.mp4").write_text("frames: none" * 99)
+    (tmp_path / "empty.avi").write_bytes(b"")
+    write_film(tmp_path / "film.avi", [1])
+    with pytest.raises(FetchError, match=sentence):
+        fetch(source, into=tmp_path / "out", **{"label": "hat", "base": tmp_path, **options})
+    assert capfd.readouterr() == ("", "")
+
+
+# Cameras
+
+
+@pytest.fixture
+def camera_here() -> None:
+    if reason := cameras_missing():
+        pytest.skip(reason)
+
+
+@pytest.mark.usefixtures("camera_here")
+def test_a_camera_gives_frames_up_to_the_limit_and_its_login_stays_secret(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--label", "hat", "--limit", "3", "--into", str(tmp_path / "out"), "--json"]
+    with Camera.running(login="inspector:s3cret") as camera:
+        source = f"video:rtsp://inspector:s3cret@{camera.place}?every=0.1"
+        assert call(["fetch", source, *options]) == 0
+        assert len(contents(tmp_path / "out")) == 3
+        assert call(["fetch", source, *options]) == 0  # full: it takes no more
+        assert call(["fetch", source.replace("s3cret", "s3cret2"), *options]) == 1
+        assert call(["fetch", "--report", "--into", str(tmp_path / "out")]) == 0
+    assert all(address.startswith(f"video:rtsp://{camera.place}#t=2") for address in rows(tmp_path / "out"))
+    said = "".join(capfd.readouterr())
+    assert camera.place in said
+    assert "s3cret" not in said + (tmp_path / "out" / "ledger.sqlite").read_bytes().decode("latin-1")
+
+
+@pytest.mark.usefixtures("camera_here")
+def test_a_camera_where_nothing_happens_ends_at_the_limit_too(tmp_path: Path) -> None:
+    with Camera.running("smpte") as camera:
+        count = fetch(f"video:rtsp://{camera.place}?scene", into=tmp_path / "out", label="hat", limit=1).classes[0]
+    assert count.stored == 1
+
+
+@pytest.mark.usefixtures("camera_here")
+@pytest.mark.parametrize("trouble", [Camera.stop, Camera.freeze])
+def test_a_camera_that_breaks_off_leaves_what_it_gave(
+    trouble: Callable[[Camera], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("milliner.sources.frames._READ_MS", 1000)
+    with Camera.running() as camera:
+        taken = 0
+
+        @contextmanager
+        def progress(_task: str, _total: int | None) -> Iterator[Advance]:
+            def advance(count: int = 1, note: str = "") -> None:
+                nonlocal taken
+                taken += count
+                if taken == 2:
+                    trouble(camera)
+
+            yield advance
+
+        source = f"video:rtsp://{camera.place}?every=0.1"
+        result = fetch(source, into=tmp_path / "out", label="hat", limit=10_000, progress=progress)
+    assert len(contents(tmp_path / "out")) >= 2
+    assert len(result.faults) == 1
+    assert re.fullmatch(
+        rf"rtsp://{camera.place} broke off after \d+ frames; check it, then fetch again\.", result.faults[0]
+    )
+
+
+def test_an_address_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("milliner.sources.frames._OPEN_MS", 1000)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        source = f"video:rtsp://127.0.0.1:{mute.getsockname()[1]}/site"
+        with pytest.raises(FetchError, match="cannot be opened as a video; check the address and the login"):
+            fetch(source, into=tmp_path / "out", label="hat", limit=1)
+
+
+# Lists
+
+
+def write_table(path: Path, table: list[dict[str, Any]]) -> None:
+    """A list in the format that its name asks for."""
+    if path.suffix == ".parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(table), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("\n\n".join(json.dumps(line) for line in table), encoding="utf-8-sig")
+    else:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(table[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(table)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_list_has_labels_hashes_and_licences(suffix: str, server: PictureServer, tmp_path: Path) -> None:
+    licences = ["CC BY 2.0", "https://creativecommons.org/publicdomain/zero/1.0/", "CC BY-NC 4.0", None, "CC BY 4.0"]
+    table = [
+        {
+            "URL": server.serve(f"/{i}.jpg", picture(noise_jpeg(i))),
+            "label": ["hat", "cap"][i % 2],
+            "sha256": hashlib.sha256(noise_jpeg(i if i < 4 else 99)).hexdigest().upper() if i else None,
+            "License": licence,
+            "creator": f'Zoë, "{i}"',
+            "number": i,
+        }
+        for i, licence in enumerate(licences)
+    ]
+    write_table(tmp_path / f"list.{suffix}", table)
+    fetch(f"urls:{tmp_path}/list.{suffix}", into=tmp_path / "out", licenses=["by", "cc0"])
+    told = {
+        address.rpartition("/")[2]: (row.label, row.reason, row.licence, row.licence_version, row.creator)
+        for address, row in rows(tmp_path / "out").items()
+    }
+    assert told == {
+        "0.jpg": ("hat", None, "by", "2.0", 'Zoë, "0"'),
+        "1.jpg": ("cap", None, "cc0", "1.0", 'Zoë, "1"'),
+        "2.jpg": ("hat", "licence", "by-nc", "4.0", 'Zoë, "2"'),
+        "3.jpg": ("cap", "licence", None, None, 'Zoë, "3"'),
+        "4.jpg": ("hat", "wrong sha256", "by", "4.0", 'Zoë, "4"'),
+    }
+    assert set(server.requests) == {"/0.jpg", "/1.jpg", "/4.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"address": ["http://x/"]}, "has no column url; its columns are address"),
+        ({"url": ["http://x/", None], "label": ["hat", "hat"]}, r"Row 2 of .* has no url"),
+        ({"url": ["http://x/"], "label": [b"h\xe9"]}, "is not a Parquet file that can be read"),
+        ({"url": ["http://x/"], "label": ["hat"], "sha256": [17]}, "Row 1 of .* sha256 that is not 64 hex"),
+        ({"url": [], "label": []}, "names no address"),
+    ],
+)
+def test_an_unusable_parquet_list_is_told(columns: dict[str, list[Any]], sentence: str, tmp_path: Path) -> None:
+    made = {name: pyarrow.array(values) for name, values in columns.items()}
+    broken = {name: array.view(pyarrow.string()) for name, array in made.items() if array.type == pyarrow.binary()}
+    parquet.write_table(pyarrow.table(made | broken), tmp_path / "list.parquet")
+    with pytest.raises(FetchError, match=sentence):
+        fetch(f"urls:{tmp_path}/list.parquet", into=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_long_list_takes_no_memory(tmp_path: Path) -> None:
+    with (tmp_path / "list.csv").open("w") as file:
+        file.write("url,label\n")
+        file.writelines(f"https://nowhere.invalid/{'x' * 200}/{i}.jpg,hat\n" for i in range(100_000))
+    fill_class_folders(tmp_path / "out", hat=1)
+    told = fetch_apart(f"urls:{tmp_path}/list.csv", tmp_path / "out", limit=1)  # full: read, and nothing asked
+    assert (told.stored, told.sentence) == (0, "")
+    assert told.grown < 8
