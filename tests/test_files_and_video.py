@@ -149,10 +149,12 @@ def test_what_was_killed_goes_on(source: str, store: ObjectStore, server: Pictur
     source = source if options else server.serve(f"/{source}", picture(packed(source)))
     fetch_and_kill(source, tmp_path / "out", rows=3, **options)
     before = {entry.path: entry.path.stat().st_mtime_ns for entry in list_entries(tmp_path / "out")}
-    assert len([row for row in rows(tmp_path / "out").values() if row.status == "stored"]) == 3
+    known = rows(tmp_path / "out")
+    assert [row.status for row in known.values()] == ["stored"] * 3
     result = fetch(source, into=tmp_path / "out", **options)
     assert contents(tmp_path / "out") == sorted(PICTURES.values())
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert known.items() <= rows(tmp_path / "out").items()
     assert sum(count.stored for count in result.classes) == len(PICTURES) - len(before)
 
 
@@ -187,14 +189,19 @@ def test_a_place_without_pictures_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_bucket_that_fails_in_the_middle_costs_rows_and_a_sentence(
-    server: PictureServer, store: ObjectStore, tmp_path: Path
-) -> None:
-    gone = {**PICTURES, "hat/gone.jpg": b""}
-    store.fill("shrinks", gone)
-    store.remove("shrinks", "hat/gone.jpg")
-    fetch("s3://shrinks", into=tmp_path / "out", endpoint=store.url)
-    assert contents(tmp_path / "out") == sorted(PICTURES.values())
+def test_what_leaves_a_bucket_meanwhile_is_a_row_and_asked_for_again(store: ObjectStore, tmp_path: Path) -> None:
+    files = {f"hat/{i:02}.jpg": noise_jpeg(i) for i in range(60)}
+    store.fill("shrinks", files)
+
+    @contextmanager
+    def progress(_task: str, _total: int | None) -> Iterator[Advance]:
+        yield lambda count=1, note="": store.remove("shrinks", "hat/59.jpg")
+
+    count = fetch("s3://shrinks", into=tmp_path / "out", endpoint=store.url, progress=progress).classes[0]
+    assert (count.stored, count.failed) == (59, {"unreadable": 1})
+    store.fill("shrinks", files)
+    count = fetch("s3://shrinks", into=tmp_path / "out", endpoint=store.url).classes[0]
+    assert (count.stored, count.already) == (1, 59)
 
 
 def test_pipes_among_files_are_passed_by(tmp_path: Path) -> None:
