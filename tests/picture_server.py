@@ -27,6 +27,8 @@ class PictureServer:
         """Of every request, by path; robots.txt's too."""
         self.arrivals: list[tuple[float, str]] = []
         """When each request came, on the monotonic clock, and its path."""
+        self.logins: dict[str, str | None] = {}
+        """The Authorization of a path's latest request."""
         self.most_at_once = 0
         self.released = threading.Event()
         """Set it to let the answers of `held` go."""
@@ -112,6 +114,7 @@ class PictureServer:
             self.requests[path] += 1
             self.arrivals.append((time.monotonic(), path))
             self.user_agents.add(handler.headers["User-Agent"])
+            self.logins[path] = handler.headers["Authorization"]
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             self._arrived.notify_all()
@@ -192,6 +195,23 @@ def in_parts(content: bytes, size: int, broken: threading.Semaphore, **headers: 
         _head(handler, 206 if start else 200, **headers | place | length)
         handler.wfile.write(content[start : start + size])
         broken.acquire(timeout=20)
+
+    return answer
+
+
+def in_pieces(content: bytes, piece: int, *, ranges: bool = True, kind: str = "application/x-tar") -> Answer:
+    """The content, but every connection breaks after so many bytes; `ranges` says whether it can be gone on with."""
+    tag = f'"{len(content)}"'
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked = handler.headers.get("Range", "") if handler.headers.get("If-Range", tag) == tag else ""
+        begin = int(asked.removeprefix("bytes=").rstrip("-") or 0) if ranges else 0
+        length = str(len(content) - begin)
+        headers = {"Content_Length": length, "Content_Type": kind, "ETag": tag}
+        if begin:
+            headers["Content_Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        _head(handler, 206 if begin else 200, **headers)
+        handler.wfile.write(content[begin : begin + piece])
 
     return answer
 

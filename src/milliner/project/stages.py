@@ -16,8 +16,9 @@ from milliner.images.ledger import LEDGER_NAME, Ledger
 from milliner.project.layout import Project
 from milliner.project.state import Outcome, digest_of_files
 from milliner.shards.pack import pack
-from milliner.sources.fetch import fetch, shown
+from milliner.sources.fetch import fetch
 from milliner.sources.result import FetchResult
+from milliner.sources.secrets import without_login
 from milliner.training.cache import CACHE_NAME
 from milliner.training.train import train
 
@@ -218,7 +219,7 @@ def _of_earlier_sources(project: Project) -> int:
     path = project.pictures / LEDGER_NAME
     if not path.exists():
         return 0
-    listed = {shown(source) for _, sources in _batches(project) for source in sources}
+    listed = {without_login(source) for _, sources in _batches(project) for source in sources}
     with Ledger.read(path) as ledger:
         files = {row.file for row in ledger.fetched() if row.file and row.source not in listed}
     return sum((project.pictures / file).exists() for file in files)

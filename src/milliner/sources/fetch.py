@@ -1,6 +1,5 @@
 """Brings pictures from sources into a labelled folder, each once; a run that was killed goes on where it stopped."""
 
-import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from milliner.sources.label import checked_label
 from milliner.sources.lock import filling
 from milliner.sources.result import ClassCount, FetchResult, summed
 from milliner.sources.rules import Rules
-from milliner.sources.secrets import secrets_of
+from milliner.sources.secrets import secrets_of, without_login
 from milliner.sources.source import Listing, Options, Source
 from milliner.sources.store import Store
 from milliner.sources.web.failure import NoAnswerError
@@ -119,7 +118,9 @@ def fetch(
     if barren:
         shutil.rmtree(folder)
     result = FetchResult(folder, tuple(counts), tuple(faults), time.monotonic() - started)
-    _check_any(result)
+    full = limit is not None and counts and not any(count.wanted for count in counts)
+    if faults or not full:  # where every class was full before, nothing had to come
+        _check_any(result)
     return result
 
 
@@ -149,7 +150,7 @@ def _plugin(spec: str) -> tuple[Source, str]:
         return plugins["files"], spec
     if not colon or not argument or kind not in plugins:
         usages = ", ".join(plugin.usage for plugin in plugins.values())
-        raise FetchError(f"{spec!r} is no source; give one of: {usages}.")
+        raise FetchError(f"{without_login(spec)!r} is no source; give one of: {usages}.")
     return plugins[kind], argument
 
 
@@ -161,9 +162,9 @@ def _open_all(
     faults: list[str] = []
     for spec, (plugin, argument) in zip(specs, plugins, strict=True):
         try:
-            listings.append((shown(spec), plugin.open(argument, options)))
+            listings.append((without_login(spec), plugin.open(argument, options)))
         except (FetchError, NoAnswerError) as error:
-            faults.append(_sentence(shown(spec), error))
+            faults.append(_sentence(without_login(spec), error))
     return listings, faults
 
 
@@ -173,11 +174,6 @@ def _sentence(source: str, fault: Fault) -> str:
         return str(fault)
     remedy = _REMEDIES.get(fault.reason, "check the address, and try again later")
     return f"{source} cannot be asked ({fault.reason}); {remedy}."
-
-
-def shown(spec: str) -> str:
-    """A source as it may be written down: without the user's name and password in its address."""
-    return re.sub(r"://[^/@\s]*@", "://", spec)
 
 
 def _check_any(result: FetchResult) -> None:

@@ -3,16 +3,16 @@
 import io
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, Any, Final
+from typing import IO, Final
 
-from milliner.core.errors import FetchError, UnreadableImageError
-from milliner.images.decode import MAX_BYTES
+from milliner.core.errors import FetchError
 from milliner.sources.archives import ARCHIVES, is_archive, is_picture, label_of, tar_pictures, zip_pictures
+from milliner.sources.file_systems import file_system, in_one_sentence, list_files, read_file
+from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
-
-_EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 
 
 class _Files:
@@ -27,7 +27,8 @@ https://….tar or .zip"
             return Listing(_elsewhere(protocol, argument, options), label=options.label)
         if not is_archive(bare):
             raise FetchError(
-                f"{argument} is no archive ({', '.join(ARCHIVES)}); for pictures by address write a list, urls:FILE."
+                f"{without_login(argument)} is no archive ({', '.join(ARCHIVES)}); "
+                "for pictures by address write a list, urls:FILE."
             )
         return Listing(_archive_on_the_web(argument, bare, options), label=options.label)
 
@@ -37,6 +38,7 @@ SOURCE: Final = _Files()
 
 def _archive_on_the_web(address: str, path: str, options: Options) -> Iterator[Wanted]:
     stream, kind = options.web.stream(address)
+    address = without_login(address)
     with stream:
         if kind == "text/html":
             raise FetchError(f"{address} is a web page, not an archive; give the archive's own address.")
@@ -57,6 +59,9 @@ def _archive(file: io.BufferedReader, path: str, address: str, options: Options)
 
 def _copy(file: io.BufferedReader, copy: IO[bytes], address: str) -> None:
     try:
+        if file.read(2) != b"PK":
+            raise FetchError(f"{address} is not a zip file; get it anew.")
+        copy.write(b"PK")
         while piece := file.read(2**20):
             copy.write(piece)
     except OSError as error:
@@ -66,50 +71,25 @@ def _copy(file: io.BufferedReader, copy: IO[bytes], address: str) -> None:
 
 
 def _elsewhere(protocol: str, address: str, options: Options) -> Iterator[Wanted]:
-    system, path = _file_system(protocol, address, options.endpoint)
-    try:
-        if is_archive(path):
-            with system.open(path, "rb") as file:
-                yield from _archive(file, path, address, options)
-            return
-        found = sorted(name for name in system.find(path) if is_picture(name))
-    except FetchError:
-        raise
-    except Exception as error:  # every file system of fsspec has errors of its own
-        raise FetchError(f"{address} cannot be read ({_words(error)}); check the address and your rights.") from error
-    if not found:
+    system, path = file_system(protocol, address, options.endpoint)
+    address = without_login(address)
+    if is_archive(path):
+        with in_one_sentence(address), system.open(path, "rb") as file:
+            for wanted in _archive(file, path, address, options):
+                yield replace(wanted, read=partial(_read_inside, wanted, address))
+        return
+    sizes = {name: size for name, size in list_files(system, path, address) if is_picture(name)}
+    if not sizes:
         raise FetchError(f"{address} has no pictures; check the address.")
-    root = PurePosixPath(path)
-    for name in found:
-        inside = str(PurePosixPath(name).relative_to(root)) if PurePosixPath(name).is_relative_to(root) else name
-        label = label_of(inside, options.label, address)
-        yield Wanted(f"{protocol}://{name.lstrip('/')}", label, read=partial(_read, system, name))
+    for name in sorted(sizes):
+        inside = PurePosixPath(name)
+        inside = inside.relative_to(path) if inside.is_relative_to(path) else inside
+        label = label_of(str(inside), options.label, address)
+        place = f"{protocol}://{name.lstrip('/')}"
+        yield Wanted(place, label, size=sizes[name], read=partial(read_file, system, name))
 
 
-def _file_system(protocol: str, address: str, endpoint: str | None) -> tuple[Any, str]:
-    import fsspec
-
-    extra = _EXTRAS.get(protocol)
-    settings = {"endpoint_url": endpoint} if endpoint and extra else {}
-    try:
-        return fsspec.core.url_to_fs(address, **settings)  # type: ignore[no-any-return]
-    except ImportError as error:
-        remedy = f"pip install 'milliner[{extra}]'" if extra else f"install what fsspec says ({error})"
-        raise FetchError(f"{protocol}:// addresses need another package; {remedy}.") from error
-    except ValueError as error:
-        raise FetchError(f"{address} cannot be read ({_words(error)}); check the address.") from error
-
-
-def _read(system: Any, name: str) -> bytes:
-    try:
-        with system.open(name, "rb") as file:
-            content: bytes = file.read(MAX_BYTES + 1)
-    except Exception as error:  # every file system of fsspec has errors of its own
-        raise UnreadableImageError("unreadable", f"{name} cannot be read ({_words(error)})") from error
-    if len(content) > MAX_BYTES:
-        raise UnreadableImageError("too many bytes", f"{name} is over {MAX_BYTES >> 20} MiB")
-    return content
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _read_inside(wanted: Wanted, address: str) -> bytes:
+    assert wanted.read is not None  # noqa: S101 - archives give nothing else
+    with in_one_sentence(address):
+        return wanted.read()

@@ -119,9 +119,10 @@ class Intake:
         except (FetchError, NoAnswerError) as error:
             self._fault = error
             return False
-        while self._is_busy():
+        one = self._listing.label is not None
+        while self._is_busy() or (one and self._labels[wanted.label] and self._is_full(wanted.label)):
             self._collect(advance)
-        return True
+        return not (one and self._is_full(wanted.label))  # a camera may never show anything new again
 
     def _note_room(self, label: str) -> None:
         if label not in self._rooms:

@@ -123,7 +123,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
                     yield f"Row {number} of {path}", _texts(document)
     except OSError as error:
         raise FetchError(f"{path} cannot be read ({error.strerror or error}); check the path.") from error
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise FetchError(f"{path} is not a Parquet file that can be read ({error}).") from error
 
 

@@ -1,6 +1,7 @@
 """Keys and tokens of the sources' owners: from the settings or the environment, never written anywhere."""
 
 import os
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +14,16 @@ SECRETS: Final = {
     "openverse_token": "MILLINER_OPENVERSE_TOKEN",
 }
 """The environment variable of each."""
+
+_LOGIN: Final = re.compile(r"://([^/?#\s]*@|[^/?#\s:@\[\]]*:(?!\d*([/?#\s]|$))\S*@)")
+
+
+def without_login(text: str) -> str:
+    """An address, or what speaks of one, as it may be shown: without the user's name and password.
+
+    Also where the password has signs that do not belong into an address.
+    """
+    return _LOGIN.sub("://", text)
 
 
 def secrets_of(given: Mapping[str, str] | None) -> Mapping[str, str]:

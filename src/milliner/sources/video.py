@@ -2,18 +2,22 @@
 
 import hashlib
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from PIL import Image
 
+from milliner.core.credit import UNKNOWN, Credit
 from milliner.core.errors import FetchError
 from milliner.images.heatmap import to_jpeg
-from milliner.images.likeness import NEAR, likeness
+from milliner.images.inspect import inspect
+from milliner.images.likeness import NEAR
+from milliner.sources.frames import looks
+from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
 
 EVERY: Final = 1.0
@@ -23,8 +27,6 @@ SCENE: Final = 20
 """Bits of likeness that must change for a new scene."""
 
 _GLANCE: Final = 0.2  # seconds between two looks for a new scene
-_OPEN_MS: Final = 10_000
-_READ_MS: Final = 15_000
 _OPTION: Final = re.compile(r"\?(every=(?P<every>\d+(\.\d+)?)|(?P<scene>scene))$")
 
 
@@ -47,8 +49,9 @@ class _Video:
         )
         if step.seconds <= 0:
             raise FetchError("A video's ?every must be more than 0 seconds.")
-        path = place if live else str(options.base / Path(place).expanduser())
-        name = re.sub(r"://[^/@]*@", "://", place) if live else _content_name(Path(path))
+        # Of a relative path, FFmpeg would take what comes before a colon for a protocol.
+        path = place if live else str((options.base / Path(place).expanduser()).absolute())
+        name = without_login(place) if live else _content_name(Path(path))
         return Listing(_frames(path, name, step, live, options.label), label=options.label)
 
 
@@ -69,46 +72,19 @@ def _content_name(path: Path) -> str:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise FetchError(f"{path} cannot be read ({error.strerror}); check the path.") from error
-    return f"{path.name}/{digest[:16]}"
+    return digest[:32]
 
 
 def _frames(path: str, name: str, step: _Step, live: bool, label: str) -> Iterator[Wanted]:
     last: int | None = None
-    for seconds, frame in _looks(path, name, step.seconds, live):
-        image = Image.fromarray(frame[:, :, ::-1])
-        alike = likeness(image)
+    shown = name if live else path
+    credit = UNKNOWN if live else Credit(title=Path(path).name)
+    for seconds, frame in looks(path, shown, step.seconds, live):
+        encoded = to_jpeg(Image.fromarray(frame[:, :, ::-1]))
+        alike = inspect(encoded).likeness or 0  # as the ledger will have it
         if last is not None and (alike ^ last).bit_count() < step.change:
             continue
         last = alike
         moment = datetime.now(UTC).isoformat(timespec="milliseconds") if live else f"{seconds:.3f}"
-        encoded = to_jpeg(image)
-        yield Wanted(f"video:{name}#t={moment}", label, read=lambda encoded=encoded: encoded, in_order=True)  # type: ignore[misc]
-
-
-def _looks(path: str, name: str, every: float, live: bool) -> Iterator[tuple[float, Any]]:
-    """Every so many seconds a frame, BGR uint8 [height, width, 3], with its time since the beginning."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise FetchError("Videos need OpenCV; pip install 'milliner[video]'.") from error
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_MS]
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, limits)
-    try:
-        if not capture.isOpened():
-            raise FetchError(f"{name} cannot be opened as a video; check the address, or that it is one.")
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        rate = rate if 0 < rate < 1000 else 25.0
-        started, number, due = time.monotonic(), 0, 0.0
-        while capture.grab():
-            now = time.monotonic() - started if live else number / rate
-            number += 1
-            if now + 1e-9 < due:
-                continue
-            due = now + every
-            whole, frame = capture.retrieve()
-            if whole:
-                yield now, frame
-        if not number or live:
-            raise FetchError(f"{name} broke off after {number} frames; check it, then fetch again.")
-    finally:
-        capture.release()
+        address = f"video:{name}#t={moment}"
+        yield Wanted(address, label, credit=credit, read=partial(bytes, encoded), in_order=True)
