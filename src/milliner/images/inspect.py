@@ -40,9 +40,9 @@ def inspect(encoded: bytes) -> Inspection:
             grey = upright_grey(image, shrink_to=_GLANCE)
     except UnreadableImageError as error:
         return Inspection(width, height, kind, error.reason)
-    alike = likeness(grey)
+    glance = grey.reduce(max(1, max(grey.size) // _GLANCE))
+    alike = likeness(glance)
     if min(width, height) < MIN_SIDE:
         return Inspection(width, height, kind, "tiny", alike)
-    glance = grey.reduce(max(1, max(grey.size) // _GLANCE))
-    spread = float(np.asarray(glance, np.float32).std())
+    spread = float(np.frombuffer(glance.tobytes(), np.uint8).std(dtype=np.float32))
     return Inspection(width, height, kind, "blank" if spread < _BLANK_SPREAD else None, alike)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _GRID: Final = (9, 8)
+_CELLS: Final = tuple(9 * row + column for row in range(8) for column in range(8))
 
 NEAR: Final = 3
 """Bits by which two likenesses may differ and still be called near-equal: recompressed or resized copies mostly do
@@ -17,8 +18,9 @@ def likeness(image: Image.Image) -> int:
     """The difference hash of a picture, 0 to 2**64 - 1: for each cell of an 8 x 8 grid whether it is brighter than
     its right neighbour (N. Krawetz, "Kind of like that", 2013). Size, compression and tint hardly change it.
     """
-    small = np.asarray(image.convert("L").resize(_GRID, Image.Resampling.BOX), np.int16)
-    return int.from_bytes(np.packbits(small[:, :-1] > small[:, 1:]).tobytes(), "big")
+    grey = image if image.mode == "L" else image.convert("L")
+    small = grey.resize(_GRID, Image.Resampling.BOX).tobytes()
+    return int("".join("1" if small[cell] > small[cell + 1] else "0" for cell in _CELLS), 2)
 
 
 class Likenesses:

@@ -1,6 +1,7 @@
 """The folder that is filled: which pictures it has, and how a new one gets there."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ class Store:
 
     def __init__(self, folder: Path, ledger: Ledger, rules: Rules) -> None:
         self._folder = folder
+        self._root = str(folder)
         self._ledger = ledger
         self._rules = rules
         self._run = ledger.next_run()
@@ -80,7 +82,7 @@ class Store:
         with self._locks[int(found.sha256[:8], 16) % _LOCKS]:
             there = self._has(found.file, found.size)
             if not there:
-                self._write(self._folder / found.file, encoded)
+                self._write(f"{self._root}/{found.file}", encoded)
         return replace(found, new=not there)
 
     def keep(self, source: str, finding: Finding) -> tuple[FetchRow, list[FetchRow]]:
@@ -202,13 +204,13 @@ class Store:
     def _has(self, file: str, size: int | None) -> bool:
         """A file of another size was cut or changed since, and is fetched anew."""
         try:
-            return (self._folder / file).stat().st_size == size
+            return os.stat(f"{self._root}/{file}").st_size == size  # noqa: PTH116 - path objects cost more than the call
         except OSError:
             return False
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: str, content: bytes) -> None:
         try:
-            write_quickly(str(path), content)  # a name that a power cut took back is missed, and asked for again
+            write_quickly(path, content)  # a name that a power cut took back is missed, and asked for again
         except OSError as error:
             raise FolderError(
                 f"{path} cannot be written ({error.strerror}); check the folder's rights and space, then fetch again."

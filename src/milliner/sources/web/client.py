@@ -134,8 +134,7 @@ class Client:
             try:
                 async with host.slots:
                     await host.wait()
-                    async with self._slot(keep=picture), asyncio.timeout(manners.total):
-                        content = await self._attempt(url, most, picture, cut, headers)
+                    content = await self._attempt_in_slot(url, most, picture, cut, headers)
                 host.answered()
                 return content
             except NoAnswerError as error:
@@ -153,16 +152,20 @@ class Client:
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    @asynccontextmanager
-    async def _slot(self, *, keep: bool) -> AsyncIterator[None]:
+    async def _attempt_in_slot(
+        self, url: URL, most: int, picture: bool, cut: bool, headers: Mapping[str, str] | None
+    ) -> bytes:
+        """One attempt, in a slot that a picture which came keeps."""
         await self._slots.acquire()
+        kept = False
         try:
-            yield
-        except BaseException:
-            self._slots.release()
-            raise
-        if not keep:
-            self._slots.release()
+            async with asyncio.timeout(self.manners.total):
+                content = await self._attempt(url, most, picture, cut, headers)
+            kept = picture
+            return content
+        finally:
+            if not kept:
+                self._slots.release()
 
     async def _attempt(self, url: URL, most: int, picture: bool, cut: bool, headers: Mapping[str, str] | None) -> bytes:
         async with self.answer(url, headers, robots=picture and self.manners.robots_txt) as response:
