@@ -1,6 +1,5 @@
 """`commons:Category:NAME` and `commons:search:QUERY`: pictures of Wikimedia Commons, with whom to credit."""
 
-import time
 from collections.abc import Iterator
 from itertools import chain
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from milliner.core.credit import Credit, parse_licence
 from milliner.core.errors import FetchError
 from milliner.sources.answers import Fields
+from milliner.sources.mediawiki import answers
 from milliner.sources.source import Listing, Options, Wanted
 
 API: Final = "https://commons.wikimedia.org/w/api.php"
@@ -18,12 +18,9 @@ WIDTH: Final = 960
 CONNECTIONS: Final = 3
 """At once, as Wikimedia asks robots."""
 
+_WHAT: Final = {"prop": "imageinfo", "iiprop": "url|size|mime|sha1|extmetadata", "iiurlwidth": str(WIDTH)}
 _PICTURES: Final = ("image/jpeg", "image/png", "image/webp", "image/tiff", "image/gif")
-_MAX_PAGES: Final = 10_000
 _BARREN: Final = 100  # answers in a row without a picture, after which there will hardly be any
-_ASKED_WHILE_BUSY: Final = 5  # times
-_PAUSE: Final = 5.0  # seconds, as Wikimedia asks robots to wait
-_LONGEST_PAUSE: Final = 30.0
 
 
 class _Commons:
@@ -33,7 +30,7 @@ class _Commons:
     def open(self, argument: str, options: Options) -> Listing:
         if options.label is None:
             raise FetchError(f"commons:{argument} needs --label to say what the pictures show.")
-        pages = _pages(_generator(argument), options)
+        pages = answers(API, _generator(argument) | _WHAT, options)
         first = next(pages)
         if not first.object("query").list("pages"):
             raise FetchError(f"Wikimedia Commons has nothing for {argument!r}; check the name, or use other words.")
@@ -60,39 +57,6 @@ def _generator(argument: str) -> dict[str, str]:
             "gsrlimit": "50",
         }
     raise FetchError(f"commons:{argument} must be commons:Category:NAME or commons:search:QUERY.")
-
-
-def _pages(generator: dict[str, str], options: Options) -> Iterator[Fields]:
-    """Every answer of a query, which says itself how it continues."""
-    query = generator | {
-        "action": "query",
-        "format": "json",
-        "formatversion": "2",
-        "maxlag": "5",
-        "prop": "imageinfo",
-        "iiprop": "url|size|mime|sha1|extmetadata",
-        "iiurlwidth": str(WIDTH),
-    }
-    following: dict[str, str] = {}
-    for _ in range(_MAX_PAGES):
-        answer = _answer(query | following, options)
-        yield answer
-        before, following = following, answer.object("continue").texts()
-        if following in ({}, before):
-            return
-
-
-def _answer(query: dict[str, str], options: Options) -> Fields:
-    """One answer, once the servers are not too busy for robots."""
-    for _ in range(_ASKED_WHILE_BUSY):
-        answer = Fields(options.web.json(API, query))
-        error = answer.object("error")
-        if error.text("code") not in ("maxlag", "ratelimited"):
-            break
-        time.sleep(min(error.decimal("lag") or _PAUSE, _LONGEST_PAUSE))
-    if fault := error.text("info") or error.text("code"):
-        raise FetchError(f"Wikimedia Commons refuses the query ({fault}); check the name, or try again later.")
-    return answer
 
 
 def _pictures(first: Fields, pages: Iterator[Fields], label: str) -> Iterator[Wanted]:

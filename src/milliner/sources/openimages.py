@@ -4,7 +4,6 @@ The lists are long (the training labels 2.7 GB), so they are read as they come, 
 soon as there are enough pictures. https://storage.googleapis.com/openimages/web/download_v7.html
 """
 
-import csv
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +11,7 @@ from milliner.core.credit import Credit, parse_licence
 from milliner.core.errors import FetchError
 from milliner.sources.answers import Fields
 from milliner.sources.label import checked_label
+from milliner.sources.remote_list import rows_of
 from milliner.sources.source import Listing, Options, Wanted
 
 LISTS: Final = "https://storage.googleapis.com/openimages"
@@ -39,8 +39,6 @@ SPLITS: Final = {
 """For each split its confirmed labels, its boxes, and where its pictures come from."""
 
 _MAX_PICTURES: Final = 2_000_000  # of one class and split
-_MAX_LINE: Final = 2**16
-_MAX_LIST: Final = 2**33  # bytes
 _MAX_CLASSES: Final = 2**24  # bytes
 
 
@@ -62,7 +60,7 @@ SOURCE: Final = _OpenImages()
 def _class(name: str, options: Options) -> tuple[str, str]:
     """The code, such as /m/0zvk5, and the spelling of a class."""
     near: list[str] = []
-    for row in _rows(CLASSES, options, ("LabelName", "DisplayName"), _MAX_CLASSES):
+    for row in rows_of(CLASSES, options.web, ("LabelName", "DisplayName"), _MAX_CLASSES):
         if name.lower() in (row.get("DisplayName", "").lower(), row.get("LabelName", "")):
             return row.get("LabelName", ""), row.get("DisplayName", "")
         if name.lower() in row.get("DisplayName", "").lower() and len(near) < 5:
@@ -74,7 +72,7 @@ def _class(name: str, options: Options) -> tuple[str, str]:
 def _pictures(code: str, boxed: bool, label: str, options: Options) -> Iterator[Wanted]:
     for split, (labels, boxes, origins) in SPLITS.items():
         wanted = _marked(boxes if boxed else labels, code, boxed, options)
-        for row in _rows(origins, options, ("ImageID", "License")) if wanted else ():
+        for row in rows_of(origins, options.web, ("ImageID", "License")) if wanted else ():
             name = row.get("ImageID", "")
             if name in wanted:
                 wanted.discard(name)
@@ -86,7 +84,7 @@ def _pictures(code: str, boxed: bool, label: str, options: Options) -> Iterator[
 def _marked(address: str, code: str, boxed: bool, options: Options) -> set[str]:
     """The pictures that a list of labels or boxes gives the class; 10 bytes of memory each, and some."""
     found: set[str] = set()
-    for row in _rows(address, options, ("ImageID", "LabelName", "Confidence")):
+    for row in rows_of(address, options.web, ("ImageID", "LabelName", "Confidence")):
         shown = boxed or row.get("Confidence") in ("1", "1.0")
         drawn = row.get("IsDepiction", "0") == "1"
         if row.get("LabelName") == code and shown and not drawn and row.get("ImageID", "").isalnum():
@@ -94,31 +92,6 @@ def _marked(address: str, code: str, boxed: bool, options: Options) -> set[str]:
         if len(found) >= _MAX_PICTURES:
             break
     return found
-
-
-def _rows(address: str, options: Options, columns: tuple[str, ...], most: int = _MAX_LIST) -> Iterator[dict[str, str]]:
-    """What a list says, row by row; it must have the columns, and no more bytes than `most`."""
-    stream, _ = options.web.stream(address)
-    with stream:
-        lines = (line.decode("utf-8", "replace") for line in iter(lambda: stream.readline(_MAX_LINE), b""))
-        try:
-            reader = csv.DictReader(_no_more_than(most, lines))
-            if not set(columns) <= set(reader.fieldnames or ()):
-                raise csv.Error(f"it has no columns {', '.join(columns)}")
-            yield from (
-                {name: value for name, value in row.items() if isinstance(name, str) and isinstance(value, str)}
-                for row in reader
-            )
-        except csv.Error as error:
-            raise FetchError(f"{address} is not the list that was expected ({error}); try again later.") from error
-
-
-def _no_more_than(most: int, lines: Iterator[str]) -> Iterator[str]:
-    for line in lines:
-        most -= len(line)
-        if most < 0 or (len(line) >= _MAX_LINE // 4 and not line.endswith("\n")):
-            raise csv.Error("it does not end")
-        yield line
 
 
 def _credit(row: dict[str, str]) -> Credit:

@@ -65,9 +65,8 @@ def _token(options: Options) -> str | None:
         answer = Fields(options.web.post(f"{API}/auth_tokens/token/", fields))
     except NoAnswerError as error:
         if error.reason in ("status 400", "status 401", "status 403"):
-            raise FetchError(
-                f"Openverse does not take the client id and secret ({error.reason}); check both."
-            ) from error
+            told = f"Openverse does not take the client id and secret ({error.reason}); check both."
+            raise FetchError(told) from error
         raise
     if (token := answer.text("access_token")) is None:
         raise FetchError("Openverse gives no token for the client id and secret; try again later, or go without.")
