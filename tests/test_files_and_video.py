@@ -29,7 +29,7 @@ from hostile import END, joined, member, note, sealed, tar_of, zip_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from object_store import LOGIN, ObjectStore
-from picture_server import PictureServer, in_pieces, picture, status
+from picture_server import PictureServer, endless, in_pieces, picture, status
 from PIL import Image
 from pyarrow import parquet
 
@@ -392,6 +392,11 @@ def test_a_web_page_in_place_of_an_archive_is_told(server: PictureServer, tmp_pa
             fetch(server.serve(f"/{name}", picture(page)), into=tmp_path)
 
 
+def test_an_endless_body_that_is_no_zip_file_is_not_copied(server: PictureServer, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"a\.zip is not a zip file"):
+        fetch(server.serve("/a.zip", endless(b"zip")), into=tmp_path / "out", label="hat")
+
+
 @pytest.mark.parametrize(("code", "sentence"), [(404, "check its name"), (403, "ask its owner for access")])
 def test_an_archive_that_does_not_come_is_told(code: int, sentence: str, server: PictureServer, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match=rf"/a\.tar cannot be asked \(status {code}\); {sentence}"):
@@ -455,8 +460,14 @@ def test_a_tar_that_never_ends_is_left_at_the_limit(server: PictureServer, tmp_p
         except OSError:
             gone.set()
 
-    told = fetch_apart(server.serve("/endless.tar", pour), tmp_path / "out", label="hat", limit=5)
-    assert gone.wait(20)
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        picture(noise_jpeg(1) if gone.wait(10) else b"")(handler)
+
+    address = server.serve("/endless.tar", pour)
+    (tmp_path / "out.csv").write_text(f"url,label\n{server.serve('/late.jpg', late)},cap\n")
+    result = fetch([address, f"urls:{tmp_path}/out.csv"], into=tmp_path / "out-first", label="hat", limit=2)
+    assert [count.stored for count in result.classes] == [2, 1]  # the first was hung up on before the second was asked
+    told = fetch_apart(address, tmp_path / "out", label="hat", limit=5)
     assert (told.stored, told.sentence) == (5, "")
     assert told.grown < 60
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("out")] == []
@@ -600,6 +611,16 @@ def test_a_video_is_known_by_its_content_and_gives_the_same_bytes(tmp_path: Path
     assert fetch(f"video:{renamed}", into=tmp_path / "out", label="hat").classes[0].stored == 2
 
 
+def test_a_video_on_the_web_ends_and_is_known_again(server: PictureServer, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", [1, 2, 3])
+    source = "video:" + server.serve("/film.avi", in_pieces(film.read_bytes(), 10**9, kind="video/avi"))
+    for stored in (3, 0):
+        result = fetch(source, into=tmp_path / "out", label="hat", limit=9)
+        assert result.faults == ()
+        assert result.classes[0].stored == stored
+    assert moments(tmp_path / "out") == [0, 1, 2]
+
+
 def test_a_video_that_was_killed_goes_on(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", list(range(12)))
     fetch_and_kill(f"video:{film}", tmp_path / "out", rows=3, label="hat")
@@ -635,7 +656,7 @@ def test_a_real_video_has_no_near_equal_neighbours(test_data: Path, tmp_path: Pa
         ("video:film.avi", {"label": None}, "needs --label"),
         ("video:film.avi?every=0", {}, r"\?every must be more than 0"),
         ("video:film.avi?each=2", {}, r"film\.avi\?each=2 cannot be read"),
-        ("video:rtsp://127.0.0.1:9/x", {}, "never ends; pass --limit"),
+        ("video:rtsp://127.0.0.1:9/x", {}, "may never end; pass --limit"),
         ("video:rtsp://me:s3cret@127.0.0.1:9/x", {"limit": 1}, "rtsp://127.0.0.1:9/x cannot be opened .* the login"),
     ],
 )

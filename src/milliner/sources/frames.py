@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from milliner.core.errors import FetchError
@@ -11,14 +12,16 @@ _OPEN_MS: Final = 10_000
 _READ_MS: Final = 15_000
 
 
-def looks(path: str, name: str, every: float, live: bool) -> Iterator[tuple[float, Any]]:
-    """Every so many seconds a frame, BGR uint8 [height, width, 3], with its time since the beginning.
+def looks(path: str, name: str, every: float, remote: bool) -> Iterator[tuple[str, Any]]:
+    """Every so many seconds a frame, BGR uint8 [height, width, 3], with its moment.
+
+    That is seconds since the beginning for what has an end, and the time of day for a camera, which has none.
 
     Args:
         path: a file, or an address that FFmpeg knows.
         name: what errors call it.
         every: seconds from one frame to the next, or somewhat more.
-        live: whether it is a camera, which has no end.
+        remote: whether it is an address; then it may be a camera.
 
     Raises:
         FetchError: there is no OpenCV or no video, or it breaks off.
@@ -33,10 +36,11 @@ def looks(path: str, name: str, every: float, live: bool) -> Iterator[tuple[floa
     capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, limits)
     try:
         if not capture.isOpened():
-            check = "the address and the login" if live else "that it is one"
+            check = "the address and the login" if remote else "that it is one"
             raise FetchError(f"{name} cannot be opened as a video; check {check}.")
         rate = capture.get(cv2.CAP_PROP_FPS)
         rate = rate if 0 < rate < 1000 else 25.0
+        live = remote and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 0
         started, number, due = time.monotonic(), 0, 0.0
         while capture.grab():
             now = time.monotonic() - started if live else number / rate
@@ -46,7 +50,7 @@ def looks(path: str, name: str, every: float, live: bool) -> Iterator[tuple[floa
             due = now + every
             whole, frame = capture.retrieve()
             if whole:
-                yield now, frame
+                yield datetime.now(UTC).isoformat(timespec="milliseconds") if live else f"{now:.3f}", frame
         if not number or live:
             raise FetchError(f"{name} broke off after {number} frames; check it, then fetch again.")
     finally:

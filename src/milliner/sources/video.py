@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -41,18 +40,18 @@ class _Video:
             raise FetchError("A video needs --label to say what its frames show.")
         asked = _OPTION.search(argument)
         place = argument[: asked.start()] if asked else argument
-        live = "://" in place
-        if live and options.limit is None:
-            raise FetchError("A camera never ends; pass --limit to say how many frames to take.")
+        remote = "://" in place
+        if remote and options.limit is None:
+            raise FetchError("A camera may never end; pass --limit to say how many frames to take.")
         step = _Step(
             float(asked["every"] or _GLANCE) if asked else EVERY, SCENE if asked and asked["scene"] else NEAR + 1
         )
         if step.seconds <= 0:
             raise FetchError("A video's ?every must be more than 0 seconds.")
         # Of a relative path, FFmpeg would take what comes before a colon for a protocol.
-        path = place if live else str((options.base / Path(place).expanduser()).absolute())
-        name = without_login(place) if live else _content_name(Path(path))
-        return Listing(_frames(path, name, step, live, options.label), label=options.label)
+        path = place if remote else str((options.base / Path(place).expanduser()).absolute())
+        name = without_login(place) if remote else _content_name(Path(path))
+        return Listing(_frames(path, name, step, remote, options.label), label=options.label)
 
 
 SOURCE: Final = _Video()
@@ -75,16 +74,15 @@ def _content_name(path: Path) -> str:
     return digest[:32]
 
 
-def _frames(path: str, name: str, step: _Step, live: bool, label: str) -> Iterator[Wanted]:
+def _frames(path: str, name: str, step: _Step, remote: bool, label: str) -> Iterator[Wanted]:
     last: int | None = None
-    shown = name if live else path
-    credit = UNKNOWN if live else Credit(title=Path(path).name)
-    for seconds, frame in looks(path, shown, step.seconds, live):
+    shown = name if remote else path
+    credit = UNKNOWN if remote else Credit(title=Path(path).name)
+    for moment, frame in looks(path, shown, step.seconds, remote):
         encoded = to_jpeg(Image.fromarray(frame[:, :, ::-1]))
         alike = inspect(encoded).likeness or 0  # as the ledger will have it
         if last is not None and (alike ^ last).bit_count() < step.change:
             continue
         last = alike
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds") if live else f"{seconds:.3f}"
         address = f"video:{name}#t={moment}"
         yield Wanted(address, label, credit=credit, read=partial(bytes, encoded), in_order=True)
