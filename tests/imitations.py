@@ -38,6 +38,8 @@ class Openverse:
         self.results = [self._result(number, licence) for number in range(count)]
         self.clients = {"me": "secret"}
         self.tokens: set[str] = set()
+        self.verified = True
+        """Whether the client's e-mail address has been confirmed; until then a token opens no more than none."""
         self.dead = 0
         """So many of every page are left out, as Openverse does with links that it found dead."""
         self.throttled = 0
@@ -47,6 +49,7 @@ class Openverse:
         self.queries: list[dict[str, str]] = []
         server.route("/v1/images/", self._search)
         server.route("/v1/auth_tokens/token/", self._token)
+        server.route("/v1/rate_limit/", self._rate_limit)
 
     def _result(self, number: int, licence: str) -> dict[str, Any]:
         page = f"https://www.flickr.com/photos/1/{number}"
@@ -91,7 +94,15 @@ class Openverse:
             detail = {"detail": "Request was throttled. Expected available in 1 second."}
             as_json(detail, 429, Retry_After=self.pause)(handler)
         else:
-            self._page(query, known=bearer is not None)(handler)
+            self._page(query, known=bearer is not None and self.verified)(handler)
+
+    def _rate_limit(self, handler: BaseHTTPRequestHandler) -> None:
+        bearer = handler.headers["Authorization"] or ""
+        if bearer.removeprefix("Bearer ") not in self.tokens:
+            as_json({"detail": "Invalid token."}, 403)(handler)
+            return
+        limits = {"requests_this_minute": 2, "requests_today": 40, "rate_limit_model": "standard"}
+        as_json(limits | {"verified": self.verified})(handler)
 
     def _page(self, query: Mapping[str, str], *, known: bool) -> Answer:
         number, size = int(query.get("page", "1")), int(query.get("page_size", "20"))

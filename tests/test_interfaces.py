@@ -86,6 +86,14 @@ def test_openverse_shows_more_to_those_it_knows(
     assert {query["page_size"] for query in openverse.queries} == {"50"}
 
 
+def test_an_openverse_key_that_is_not_confirmed_opens_no_more_than_none(
+    openverse: imitations.Openverse, ask: Ask
+) -> None:
+    openverse.tokens, openverse.verified = {"fresh"}, False
+    result = ask("openverse:hat", secrets={"openverse_token": "fresh"})
+    assert (result.classes[0].stored, result.faults) == (240, ())
+
+
 @pytest.mark.parametrize(
     ("secrets", "sentence"),
     [

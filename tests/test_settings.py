@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from milliner.core.errors import SettingsError
 from milliner.project.create import new
 from milliner.project.settings import Settings, line_of, load_settings
+from milliner.sources.secrets import secrets_of, without_login
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
@@ -55,6 +56,8 @@ WRONG = [
     ("[train]\nabstain_below = 1.0", 2, "abstain_below: input should be less than 1"),
     ("[split]\ntrain = 1.0", 1, "split: both train and test are needed"),
     ("sources = 'folder:x'", 1, "sources: it must be a list"),
+    ('[fetch]\ncontakt = "me"', 2, "no setting 'contakt' in [fetch]; did you mean 'contact'"),
+    ('[fetch]\nlicenses = ["by", "mit"]', 2, "fetch.licenses: there is no licence 'mit'; the codes are cc0"),
     ("limit = 0", 1, "limit: input should be greater than 0"),
     ("[train]\nsize = 33", 2, "train.size: input should be a multiple of 32"),
     ("seed = 1\n[split]\ntrain = 0.7\ntest = 0.5", 2, "split: The split {'train': 0.7, 'test': 0.5} must have shares"),
@@ -104,6 +107,36 @@ def test_any_key_is_found_on_its_line(tables: list[str], data: st.DataObject) ->
 
 def quoted(key: str) -> str:
     return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def test_keys_are_read_from_the_settings_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "milliner.toml"
+    path.write_text('[fetch]\ncontact = "me@example.org"\n[fetch.secrets]\nopenverse_token = "geheim"\n')
+    settings = load_settings(path)
+    assert settings.fetch.secrets.given == {"openverse_token": "geheim"}
+    assert "geheim" not in f"{settings!r} {settings.model_dump()}"
+    monkeypatch.setenv("MILLINER_OPENVERSE_TOKEN", "other")
+    monkeypatch.setenv("MILLINER_IMAGENET_COOKIE", "biscuit")
+    given = secrets_of(settings.fetch.secrets.given)
+    assert given == {"openverse_token": "geheim", "imagenet_cookie": "biscuit"}
+    path.write_text('[fetch.secrets]\nopenverse_token = ["geheim"]\n')
+    with pytest.raises(SettingsError) as raised:
+        load_settings(path)
+    assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://cam/stream?user=admin&pwd=s3cret&ch=1", "rtsp://cam/stream?user=…&pwd=…&ch=1"),
+        ("https://host/x.tar?X-Amz-Signature=ab%2Fc&size=2", "https://host/x.tar?X-Amz-Signature=…&size=2"),
+        ("rtsp://me:s3cret@cam:554/x", "rtsp://cam:554/x"),
+        ("openverse:hat", "openverse:hat"),
+        ("s3://bucket/a@b/c.tar", "s3://bucket/a@b/c.tar"),
+    ],
+)
+def test_an_address_is_shown_without_what_opens_it(address: str, shown: str) -> None:
+    assert without_login(address) == shown
 
 
 def test_a_new_project_is_valid_and_begins_with_drawn_scenes(tmp_path: Path) -> None:

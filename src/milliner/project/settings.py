@@ -201,8 +201,14 @@ def _explain(kind: str, place: tuple[str, ...], message: str) -> str:
 
 
 def _keys_of(table: list[str]) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {"classes": ClassSettings, "train": TrainSettings}
-    return list(tables.get(table[0] if table else "", Settings).model_fields)
+    tables: dict[str, type[BaseModel]] = {
+        "classes": ClassSettings,
+        "fetch": FetchSettings,
+        "fetch.secrets": SecretSettings,
+        "train": TrainSettings,
+    }
+    name = "classes" if table[:1] == ["classes"] else ".".join(table)
+    return list(tables.get(name, Settings).model_fields)
 
 
 _PART: Final = r"""(?:[\w-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""

@@ -46,6 +46,10 @@ class Fields:
             return None
         return float(value) if 0 <= value < MAX_NUMBER else None
 
+    def flag(self, name: str) -> bool:
+        """Whether a field is there and true."""
+        return self._fields.get(name) is True
+
     def list(self, name: str) -> list[Any]:
         """A list, empty where there is none."""
         value = self._fields.get(name)

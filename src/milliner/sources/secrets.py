@@ -18,12 +18,18 @@ SECRETS: Final = {
 _LOGIN: Final = re.compile(r"://([^/?#\s]*@|[^/?#\s:@\[\]]*:(?!\d*([/?#\s]|$))\S*@)")
 
 
+_KEY: Final = re.compile(
+    r"([?&](?:user\w*|usr|login|pass\w*|pwd|token|secret|sig\w*|key|api_?key|access_?\w*|auth\w*|x-amz-[\w-]+)=)[^&#\s]*",
+    re.IGNORECASE,
+)
+
+
 def without_login(text: str) -> str:
-    """An address, or what speaks of one, as it may be shown: without the user's name and password.
+    """An address, or what speaks of one, as it may be shown: without user names, passwords, tokens and signatures.
 
     Also where the password has signs that do not belong into an address.
     """
-    return _LOGIN.sub("://", text)
+    return _KEY.sub(r"\1…", _LOGIN.sub("://", text))
 
 
 def secrets_of(given: Mapping[str, str] | None) -> Mapping[str, str]:
