@@ -1,8 +1,10 @@
 """The sources that ask an interface on the web: what is special about each, and how they bear hostile answers."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -321,10 +323,16 @@ def test_imagenet_leaves_a_synset_that_has_enough_for_the_next(server: PictureSe
     many = [noise_jpeg(number, side=128) for number in range(8)]
     api = imitations.ImageNet(server, {"n03127747": many, "n03492922": [noise_jpeg(9)]})
     content = api.tars["n03127747"]
-    server.route("/data/winter21_whole/n03127747.tar", server.held(content, before=len(content) * 3 // 4))
+    sent = threading.Event()
+
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        server.held(content, before=len(content) * 3 // 4)(handler)
+        sent.set()
+
+    server.route("/data/winter21_whole/n03127747.tar", slow)
     result = ask("imagenet:n03127747,n03492922", label=None, limit=1)
     assert [(count.label, count.stored) for count in result.classes] == [("crash helmet", 1), ("hard hat", 1)]
-    assert not server.released.is_set()
+    assert not sent.is_set()
 
 
 PLACES: Final = {
