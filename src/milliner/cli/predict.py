@@ -100,7 +100,7 @@ def _read(source: str) -> bytes:
     # What the user types may be private, and is not for training.
     try:
         with Web.open(Manners(allow_private=True)) as web:
-            return web.bytes(source, MAX_BYTES)
+            return web.content(source, MAX_BYTES)
     except NoAnswerError as error:
         raise UnreadableImageError(error.reason, f"it did not come: {error.reason}; check the address") from error
 

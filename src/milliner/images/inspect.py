@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from milliner.core.errors import UnreadableImageError
 from milliner.images.decode import DECODER, opened, upright_grey
@@ -44,5 +45,9 @@ def inspect(encoded: bytes) -> Inspection:
     alike = likeness(glance)
     if min(width, height) < MIN_SIDE:
         return Inspection(width, height, kind, "tiny", alike)
-    spread = float(np.frombuffer(glance.tobytes(), np.uint8).std(dtype=np.float32))
-    return Inspection(width, height, kind, "blank" if spread < _BLANK_SPREAD else None, alike)
+    return Inspection(width, height, kind, "blank" if _spread(glance) < _BLANK_SPREAD else None, alike)
+
+
+def _spread(grey: Image.Image) -> float:
+    """The standard deviation of a picture's grey levels."""
+    return float(np.frombuffer(grey.tobytes(), np.uint8).std(dtype=np.float32))

@@ -145,6 +145,7 @@ class Ledger:
             with closing(_connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")  # a commit then costs no wait for the disk
                 connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute("PRAGMA wal_autocheckpoint=4000")  # pages; only then the disk is waited for
                 _upgrade(connection, _check_version(connection, path))
                 connection.executescript(f"{_SCHEMA}; PRAGMA user_version = {_SCHEMA_VERSION}")
                 yield cls(connection)

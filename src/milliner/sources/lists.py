@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from milliner.core.credit import Credit, parse_licence
+from milliner.core.credit import UNKNOWN, Credit, parse_licence
 from milliner.core.errors import FetchError
 from milliner.sources.answers import storable
 from milliner.sources.label import checked_label
@@ -127,10 +127,11 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
         raise FetchError(f"{path} is not a Parquet file that can be read ({error}).") from error
 
 
-_COLUMNS: Final = {
-    *("url", "label", "sha256", "license", "licence", "license_url", "licence_url"),
+_ORIGIN: Final = {
+    *("license", "licence", "license_url", "licence_url"),
     *("creator", "author", "attribution", "title", "page"),
 }
+_COLUMNS: Final = {"url", "label", "sha256"} | _ORIGIN
 
 
 def _texts(document: dict[str, Any]) -> Row:
@@ -154,6 +155,9 @@ def _wanted(place: str, row: Row, label: str | None) -> Wanted:
 
 
 def _credit(row: Row) -> Credit:
+    if _ORIGIN.isdisjoint(row):
+        return UNKNOWN
+
     def words(*names: str) -> str | None:
         return next((row[name].strip()[:_MAX_WORDS] for name in names if row.get(name, "").strip()), None)
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Executor
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final
 
 import aiohttp
 from yarl import URL
@@ -20,8 +20,6 @@ from milliner.sources.web.manners import Manners
 MAX_REDIRECTS: Final = 5
 _FOR_THE_DEAD: Final = 2  # attempts where nobody listens
 _LONGEST_PAUSE: Final = 120.0  # seconds that a source's own interface may ask us to wait
-
-Result = TypeVar("Result")
 
 ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError)
 """What asking may raise besides NoAnswerError; `as_no_answer` translates."""
@@ -42,6 +40,8 @@ class Client:
         self._hosts: dict[URL, Host] = {}
         self._proxies = Proxies()
         self._slots = asyncio.Semaphore(manners.connections)
+        self._given_back: deque[None] = deque()
+        self._loop = asyncio.get_running_loop()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
@@ -59,22 +59,26 @@ class Client:
             await asyncio.wait(others)
         await self._session.close()
 
-    async def picture(
-        self, address: str, use: Callable[[bytes], Result], pool: Executor, connections: int | None = None
-    ) -> Result:
-        """Hands a picture's bytes to `use` on a thread of `pool`, and returns what that makes of them.
+    async def picture(self, address: str, connections: int | None = None) -> bytes:
+        """A picture's bytes, with our whole patience and all of our manners; raises NoAnswerError.
 
-        With our whole patience and all of our manners; until `use` returns, the bytes count as a connection, so that
-        no more of them come in than are worked off. Raises NoAnswerError, and what `use` raises.
+        They count as a connection until `give_back`, so that no more of them come in than are worked off.
         """
         url = at_endpoint(parse(address), self._endpoint)
         host = self._host(url, connections)
         if self.manners.robots_txt:
             await self._check_robots(host, url)
-        content = await self._persist(url, host, self.manners.max_bytes, picture=True)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, use, content)
-        finally:
+        return await self._persist(url, host, self.manners.max_bytes, picture=True)
+
+    def give_back(self) -> None:
+        """Ends a picture's connection, from whatever thread; the loop is woken only where somebody waits for it."""
+        self._given_back.append(None)
+        if self._slots.locked():
+            self._loop.call_soon_threadsafe(self._take_back)
+
+    def _take_back(self) -> None:
+        while self._given_back:
+            self._given_back.pop()
             self._slots.release()
 
     async def document(self, address: str, most: int, headers: Mapping[str, str] | None = None) -> bytes:
@@ -156,6 +160,7 @@ class Client:
         self, url: URL, most: int, picture: bool, cut: bool, headers: Mapping[str, str] | None
     ) -> bytes:
         """One attempt, in a slot that a picture which came keeps."""
+        self._take_back()
         await self._slots.acquire()
         kept = False
         try:

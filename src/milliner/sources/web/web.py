@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from threading import Thread
 from typing import Any, Final, Self, TypeVar
 
@@ -63,9 +64,57 @@ class Web:
 
         At most so many `connections` to its host are open at once.
         """
-        return asyncio.run_coroutine_threadsafe(self._client.picture(address, use, pool, connections), self._loop)
+        answer: Future[Result] = Future()
+        self._loop.call_soon_threadsafe(self._begin, answer, address, use, pool, connections)
+        return answer
 
-    def bytes(self, address: str, most: int) -> bytes:
+    def _begin(
+        self,
+        answer: Future[Result],
+        address: str,
+        use: Callable[[bytes], Result],
+        pool: Executor,
+        connections: int | None,
+    ) -> None:
+        asked = self._loop.create_task(self._client.picture(address, connections))
+        asked.add_done_callback(partial(self._hand_on, answer, use, pool))
+
+        def call_off(done: Future[Result]) -> None:
+            if done.cancelled():
+                self._loop.call_soon_threadsafe(asked.cancel)
+
+        answer.add_done_callback(call_off)
+
+    def _hand_on(
+        self,
+        answer: Future[Result],
+        use: Callable[[bytes], Result],
+        pool: Executor,
+        asked: asyncio.Task[bytes],
+    ) -> None:
+        """Takes what came to the pool, and what did not to whoever waits."""
+        if asked.cancelled():
+            answer.cancel()
+        elif error := asked.exception():
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
+        else:
+            try:
+                pool.submit(self._use, answer, use, asked.result())
+            except RuntimeError:  # the pool is closed, and nobody waits any more
+                self._client.give_back()
+                answer.cancel()
+
+    def _use(self, answer: Future[Result], use: Callable[[bytes], Result], content: bytes) -> None:
+        try:
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(use(content))
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it; the pool would keep it to itself
+            answer.set_exception(error)
+        finally:
+            self._client.give_back()
+
+    def content(self, address: str, most: int) -> bytes:
         """What an address answers, of no more than `most` bytes. Raises NoAnswerError."""
         return self._wait(self._client.document(address, most))
 
