@@ -88,6 +88,22 @@ def test_openverse_shows_more_to_those_it_knows(
     assert {query["page_size"] for query in openverse.queries} == {"50"}
 
 
+@pytest.mark.parametrize(
+    ("argument", "sent"),
+    [
+        ("hat?category=photograph&size=large", {"q": "hat", "category": "photograph", "size": "large"}),
+        ("who wears it?", {"q": "who wears it?"}),
+        ("hat?colour=red", {"q": "hat?colour=red"}),
+    ],
+)
+def test_openverse_queries_may_be_narrowed(
+    openverse: imitations.Openverse, ask: Ask, argument: str, sent: dict[str, str]
+) -> None:
+    ask(f"openverse:{argument}", limit=1)
+    asked = {name: value for name, value in openverse.queries[0].items() if not name.startswith("page")}
+    assert asked == sent
+
+
 def test_an_openverse_key_that_is_not_confirmed_opens_no_more_than_none(
     openverse: imitations.Openverse, ask: Ask
 ) -> None:
