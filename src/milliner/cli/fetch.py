@@ -99,6 +99,8 @@ def fetch(
             manners=Manners(**manners),  # type: ignore[arg-type]
             progress=progress,
         )
+        for fault in result.faults:
+            click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {printable(fault)}", err=True)
     if report:
         result = fetch_report(into)
     credited = write_attribution(into, attribution) if attribution else None
@@ -130,8 +132,6 @@ def _show(result: "FetchResult") -> None:
     stored = sum(row.stored for row in result.classes)
     rate = f", {stored / result.seconds:,.0f} pictures/s" if stored and result.seconds else ""
     console().print(f"{size:.1f} MB in {result.seconds:.1f} s{rate}", style="dim")
-    for fault in result.faults:
-        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {printable(fault)}", err=True)
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -107,7 +107,7 @@ def _lines(task: str, total: int | None) -> Iterator[Advance]:
         now = monotonic()
         if now - said >= _SECONDS_BETWEEN_LINES:
             said = now
-            click.echo(_line(task, done, total, done / (now - start)), err=True)
+            click.echo(_line(task, done, total, done / (now - start)) + (f", {note}" if note else ""), err=True)
 
     yield advance
 

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS fetched (
   address TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL, licence TEXT, status TEXT NOT NULL,
   reason TEXT, sha256 TEXT, bytes INTEGER, file TEXT,
   transient INTEGER NOT NULL DEFAULT 1, run INTEGER NOT NULL DEFAULT 0, width INTEGER, height INTEGER,
-  likeness TEXT, near TEXT, licence_version TEXT, licence_url TEXT, creator TEXT, attribution TEXT, title TEXT,
+  likeness TEXT, near TEXT, promised INTEGER NOT NULL DEFAULT 0,
+  licence_version TEXT, licence_url TEXT, creator TEXT, attribution TEXT, title TEXT,
   page TEXT, provider TEXT,
   PRIMARY KEY (address, label)
 ) WITHOUT ROWID;
@@ -45,6 +46,7 @@ CREATE TABLE IF NOT EXISTS pictures (
 _COLUMNS_OF_3: Final = (
     "transient INTEGER NOT NULL DEFAULT 1",
     "run INTEGER NOT NULL DEFAULT 0",
+    "promised INTEGER NOT NULL DEFAULT 0",
     *("width INTEGER", "height INTEGER"),
     *(f"{name} TEXT" for name in ("likeness", "near", "licence_version", "licence_url", "creator")),
     *(f"{name} TEXT" for name in ("attribution", "title", "page", "provider")),
@@ -77,6 +79,8 @@ class FetchRow:
     """16 hex digits; see `images.likeness`."""
     near: str | None = None
     """The file that was there before and looks nearly the same."""
+    promised: bool = False
+    """Whether the source said beforehand which bytes would come."""
     licence_version: str | None = None
     licence_url: str | None = None
     creator: str | None = None

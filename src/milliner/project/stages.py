@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from milliner.core.errors import FetchError
 from milliner.core.progress import Progress
 from milliner.evaluation.evaluate import evaluate
 from milliner.images.check import check
@@ -70,9 +71,15 @@ class Fetch(Stage):
         counts: Counter[str] = Counter()
         faults: list[str] = []
         for label, sources in _batches(project):
-            result = _fetch(project, label, sources, progress)
-            counts.update(result.totals())
-            faults += result.faults
+            try:
+                result = _fetch(project, label, sources, progress)
+            except FetchError as error:
+                faults.append(str(error))
+            else:
+                counts.update(result.totals())
+                faults += result.faults
+        if faults and not any(path.name != LEDGER_NAME for path in _pictures(project)):
+            raise FetchError(" ".join(faults))
         shown = ("stored", "already", "rejected", "failed")
         summary = ", ".join(f"{counts[name]} {name}" for name in shown if counts[name] or name == "stored")
         if not _batches(project):

@@ -1,6 +1,5 @@
 """Brings pictures from sources into a labelled folder, each once; a run that was killed goes on where it stopped."""
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from milliner.sources.result import ClassCount, FetchResult, summed
 from milliner.sources.rules import Rules
 from milliner.sources.secrets import secrets_of, without_login
 from milliner.sources.source import Listing, Options, Source
-from milliner.sources.store import Store
+from milliner.sources.store import FolderError, Store
 from milliner.sources.web.failure import NoAnswerError
 from milliner.sources.web.manners import POLITE, Manners
 from milliner.sources.web.web import Web
@@ -105,7 +104,6 @@ def fetch(
         if not listings:
             raise FetchError(" ".join(faults))
         counts: list[ClassCount] = []
-        new = not folder.exists()
         with filling(folder, progress), Ledger.open(folder / LEDGER_NAME) as ledger:
             store = Store(folder, ledger, rules)
             for spec, listing in listings:
@@ -114,9 +112,8 @@ def fetch(
                     store.note(count)
                 counts += found
                 faults += [] if fault is None else [_sentence(spec, fault)]
-            barren = new and store.is_empty()
-    if barren:
-        shutil.rmtree(folder)
+                if isinstance(fault, FolderError):
+                    break
     result = FetchResult(folder, tuple(counts), tuple(faults), time.monotonic() - started)
     full = limit is not None and counts and not any(count.wanted for count in counts)
     if faults or not full:  # where every class was full before, nothing had to come

@@ -1,6 +1,9 @@
 """`https://….tar|zip`, `s3://…`, `gs://…` and whatever else fsspec reaches: folders and archives that lie elsewhere."""
 
+import errno
 import io
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +16,10 @@ from milliner.sources.archives import ARCHIVES, is_archive, is_picture, label_of
 from milliner.sources.file_systems import file_system, in_one_sentence, list_files, read_file
 from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
+
+_PIECE: Final = 2**22
+_LEFT_FREE: Final = 2**30
+"""Bytes of the disk that a copy leaves free; a zip without an end stops there."""
 
 
 class _Files:
@@ -62,8 +69,10 @@ def _copy(file: io.BufferedReader, copy: IO[bytes], address: str) -> None:
         if file.read(2) != b"PK":
             raise FetchError(f"{address} is not a zip file; get it anew.")
         copy.write(b"PK")
-        while piece := file.read(2**20):
+        while piece := file.read(_PIECE):
             copy.write(piece)
+            if shutil.disk_usage(tempfile.gettempdir()).free < _LEFT_FREE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise FetchError(
             f"There is no room to unpack {address} ({error.strerror}); set TMPDIR to a larger disk."

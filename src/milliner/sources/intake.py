@@ -52,10 +52,7 @@ class Intake:
         self._reading = 0
 
     def run(self, progress: Progress) -> tuple[list[ClassCount], Fault | None]:
-        """Fetches, and returns the counts class by class, and why the source could not be gone on with, if so.
-
-        Raises FolderError where the folder cannot be filled.
-        """
+        """Fetches, and returns the counts class by class, and why the source could not be gone on with, if so."""
         started = time.monotonic()
         if self._listing.label is not None:
             self._note_room(self._listing.label)
@@ -83,6 +80,7 @@ class Intake:
             for future in self._coming:
                 future.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
+            self._keep_finished()
             if isinstance(pictures, Generator):
                 pictures.close()  # hangs up while there still is a web to hang up on
 
@@ -103,7 +101,7 @@ class Intake:
         if row is not None:
             self._tally.add_settled(row)
             self._silence.known |= row.file is not None
-            advance(1, self._note())
+            advance(int(self._limit is None), self._note())
             return True
         if not self._rules.allow(wanted):
             self._keep(Missed(wanted, "rejected", "licence"), advance)
@@ -171,8 +169,9 @@ class Intake:
         self._reading -= wanted.read is not None
         try:
             finding = future.result()
-        except FolderError:
-            raise
+        except FolderError as error:
+            self._fault = error
+            return
         except FetchError as error:
             self._fault = error
             finding = Missed(wanted, "failed", "source broke off", True, True)
@@ -181,6 +180,13 @@ class Intake:
         except CancelledError:
             finding = Missed(wanted, "failed", "connection lost", True, True)
         self._keep(finding, advance)
+
+    def _keep_finished(self) -> None:
+        """Records what was in place when the fetch was interrupted, so that it need not come again."""
+        while not self._come.empty():
+            future = self._come.get()
+            if future in self._coming and not future.cancelled() and future.exception() is None:
+                self._store.keep(self._source, future.result())
 
     def _keep(self, finding: Finding, advance: Advance) -> None:
         again = isinstance(finding, Missed) and self._store.failed_before(finding.wanted)

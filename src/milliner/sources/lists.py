@@ -10,6 +10,7 @@ from milliner.core.credit import UNKNOWN, Credit, parse_licence
 from milliner.core.errors import FetchError
 from milliner.sources.answers import storable
 from milliner.sources.label import checked_label
+from milliner.sources.secrets import without_user
 from milliner.sources.source import Wanted
 
 MAX_LINE: Final = 2**20
@@ -151,7 +152,9 @@ def _wanted(place: str, row: Row, label: str | None) -> Wanted:
         raise FetchError(f"{place} has no label; add a column label, or pass --label for the whole list.")
     if sha256 is not None and (len(sha256) != 64 or not set(sha256) <= _HEX):
         raise FetchError(f"{place} has a sha256 that is not 64 hex digits; mend it or leave it empty.")
-    return Wanted(address, checked_label(own_label, place), sha256, credit=_credit(row))
+    named = without_user(address)  # the ledger and the credits are for others to see
+    url = None if named == address else address
+    return Wanted(named, checked_label(own_label, place), sha256, credit=_credit(row), url=url)
 
 
 def _credit(row: Row) -> Credit:

@@ -18,12 +18,15 @@ _LONGEST_PAUSE: Final = 30.0
 def answers(api: str, query: dict[str, str], options: Options) -> Iterator[Fields]:
     """Every answer of a query, which says itself how it continues; raises FetchError where it is refused."""
     following: dict[str, str] = {}
+    been: set[int] = set()
     for _ in range(_MAX_PAGES):
         answer = _answer(api, _FORM | query | following, options)
         yield answer
-        before, following = following, answer.object("continue").texts()
-        if following in ({}, before):
+        following = answer.object("continue").texts()
+        place = hash(tuple(sorted(following.items())))
+        if not following or place in been:
             return
+        been.add(place)
 
 
 def _answer(api: str, query: dict[str, str], options: Options) -> Fields:

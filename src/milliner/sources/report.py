@@ -30,7 +30,8 @@ def fetch_report(folder: str | Path) -> FetchResult:
     with Ledger.open(_ledger_of(root)) as ledger:
         for source, label, status, reason, number, size in ledger.sums():
             counts[source, label].add(status, reason or "", number, size)
-        seconds = sum(run.seconds for run in ledger.runs())
+        # The classes of one source come side by side.
+        seconds = sum({(run.run, run.source): run.seconds for run in ledger.runs()}.values())
     return FetchResult(root, tuple(sums.count(*key) for key, sums in sorted(counts.items())), (), seconds)
 
 
@@ -98,11 +99,13 @@ def _markdown(rows: list[FetchRow], unknown: int) -> str:
 
 
 def _credit_line(row: FetchRow) -> str:
-    """Title, author, source and licence, as Creative Commons recommends, then the file."""
+    """Title, author, source and licence, as Creative Commons recommends, the file, and what else was asked for."""
     version = f" {row.licence_version}" if row.licence_version else ""
     name = f"CC {(row.licence or '').upper()}{version}" if _is_cc(row) else row.licence or ""
     title = _link(row.title or "Untitled", row.page or row.address)
-    return f"{title} by {_plain(row.creator or 'unknown')}, {_link(name, row.licence_url)} ({_plain(row.file or '')})"
+    asked = f" {_plain(row.attribution)}" if row.attribution else ""
+    by = f"{title} by {_plain(row.creator or 'unknown')}, {_link(name, row.licence_url)} ({_plain(row.file or '')})"
+    return f"{by}{asked}"
 
 
 def _is_cc(row: FetchRow) -> bool:

@@ -24,6 +24,11 @@ _KEY: Final = re.compile(
 )
 
 
+def without_user(address: str) -> str:
+    """An address without user name and password; the rest, which may be what tells it from others, stays."""
+    return _LOGIN.sub("://", address) if "@" in address else address
+
+
 def without_login(text: str) -> str:
     """An address, or what speaks of one, as it may be shown: without user names, passwords, tokens and signatures.
 
@@ -35,4 +40,4 @@ def without_login(text: str) -> str:
 def secrets_of(given: Mapping[str, str] | None) -> Mapping[str, str]:
     """The given ones, and those of the environment where they are not given."""
     found = {name: os.environ[variable] for name, variable in SECRETS.items() if os.environ.get(variable)}
-    return MappingProxyType(found | dict(given or {}))
+    return MappingProxyType({name: value.strip() for name, value in (found | dict(given or {})).items()})

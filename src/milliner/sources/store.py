@@ -38,7 +38,6 @@ class Store:
         self._counts: Counter[str] = Counter()
         self._locks = [Lock() for _ in range(_LOCKS)]
         self._masked: set[str] = set()
-        self._promised: set[str] = set()
         self._likenesses = Likenesses()
         for likeness, _ in ledger.likenesses():
             self._likenesses.add(likeness)
@@ -51,10 +50,6 @@ class Store:
             self._counts[label] = sum(not name.startswith(".") for name in names)
         return self._counts[label]
 
-    def is_empty(self) -> bool:
-        """Whether nothing was ever asked for, so that there is nothing to remember."""
-        return next(self._ledger.fetched(), None) is None
-
     def settled(self, wanted: Wanted) -> FetchRow | None:
         """The picture's row where nothing is to be gained by asking for it (again), else None."""
         row = self._ledger.find(wanted.address, wanted.label)
@@ -62,10 +57,7 @@ class Store:
             return None
         if row.status in ("stored", "already"):
             same = wanted.sha256 in (None, row.sha256)
-            if not (same and row.file is not None and self._has(row.file, row.bytes)):
-                return None
-            self._note_promise(wanted)
-            return row
+            return row if same and row.file is not None and self._has(row.file, row.bytes) else None
         if row.run == self._run or self._rules.stands(row, wanted):
             return row
         return None
@@ -145,14 +137,20 @@ class Store:
             width=found.width,
             height=found.height,
             likeness=None if found.likeness is None else f"{found.likeness:016x}",
+            promised=found.wanted.sha256 is not None,
             **_origin(found.wanted),
         )
-        if row.status != "stored" or found.likeness is None:
+        if row.status == "stored":
+            self._count(label, 1)
+        if found.likeness is None or row.file is None or not (found.new or self._is_orphan(row)):
             return row
-        self._count(label, 1)
         near = self._likenesses.nearest(found.likeness)
         self._likenesses.add(found.likeness)
         return replace(row, near=None if near is None else self._ledger.file_like(f"{near:016x}"))
+
+    def _is_orphan(self, row: FetchRow) -> bool:
+        """Whether the picture's file has no row yet, because a fetch was killed between the two."""
+        return all(twin.file != row.file for twin in self._ledger.same_bytes(row.sha256 or ""))
 
     def _count(self, label: str, change: int) -> None:
         if label in self._counts:
@@ -160,30 +158,28 @@ class Store:
 
     def _is_suspicious(self, row: FetchRow, wanted: Wanted) -> bool:
         """Whether so many addresses bring these bytes that they are what hosts send instead of a picture."""
-        self._note_promise(wanted)
-        if wanted.read is not None or row.sha256 is None or row.sha256 in self._promised:
+        if wanted.read is not None or row.promised or row.sha256 is None:
             return False
         if row.sha256 in self._masked:
             return True
         if self._ledger.other_addresses(row.sha256, row.address) + 1 < SUSPICIOUS:
             return False
-        addresses = [row.address, *(twin.address for twin in self._ledger.same_bytes(row.sha256))]
-        return len({address.partition("#")[0] for address in addresses if address.startswith("http")}) >= SUSPICIOUS
-
-    def _note_promise(self, wanted: Wanted) -> None:
-        """Remembers bytes that a source promised by their hash: those are no placeholder, wherever else they come."""
-        if wanted.sha256 is not None:
-            self._promised.add(wanted.sha256)
+        twins = [row, *self._ledger.same_bytes(row.sha256)]
+        addresses = {twin.address.partition("#")[0] for twin in twins if _is_downloaded(twin)}
+        return len(addresses) >= SUSPICIOUS and not any(twin.promised for twin in twins)
 
     def _unmask(self, row: FetchRow) -> tuple[FetchRow, list[FetchRow]]:
         """Takes a placeholder that was mistaken for a picture back out of the folder, its file first.
 
-        A run that is killed between the two asks for the pictures again, and finds out again.
+        What also came from elsewhere, as from a folder, stays. A run that is killed between the two asks for the
+        pictures again, and finds out again.
         """
         known = row.sha256 in self._masked
         earlier = [] if known else self._ledger.same_bytes(row.sha256 or "")
-        twins = [twin for twin in earlier if twin.status in ("stored", "already")]
-        for file in {twin.file for twin in [*twins, row] if twin.file}:
+        there = [twin for twin in earlier if twin.status in ("stored", "already")]
+        twins = [twin for twin in there if _is_downloaded(twin)]
+        others = {twin.file for twin in there if not _is_downloaded(twin)}
+        for file in {twin.file for twin in [*twins, row] if twin.file} - others:
             if self._remove(file):
                 self._count(file.partition("/")[0], -1)
         self._masked.add(row.sha256 or "")
@@ -215,6 +211,10 @@ class Store:
             raise FolderError(
                 f"{path} cannot be written ({error.strerror}); check the folder's rights and space, then fetch again."
             ) from error
+
+
+def _is_downloaded(row: FetchRow) -> bool:
+    return row.address.startswith("http")
 
 
 def _origin(wanted: Wanted) -> dict[str, Any]:

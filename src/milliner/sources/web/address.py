@@ -74,9 +74,9 @@ class Proxies:
         self._of_schemes = {scheme: proxy for scheme, proxy in getproxies().items() if "://" in proxy}
 
     @property
-    def hosts(self) -> set[str]:
-        """Where they are."""
-        return {URL(proxy).host or "" for proxy in self._of_schemes.values()}
+    def places(self) -> set[tuple[str, int]]:
+        """Where they are: hosts and ports."""
+        return {(URL(proxy).host or "", URL(proxy).port or 0) for proxy in self._of_schemes.values()}
 
     def of(self, url: URL) -> str | None:
         """The one to ask for an address, None to ask its host itself."""
@@ -120,10 +120,10 @@ class PublicResolver(ThreadedResolver):
     """Resolves names for the connector, and keeps back the private addresses that they lead to.
 
     The connection is made to the very addresses that were judged, so a name that changes its mind gains nothing.
-    `trusted` hosts, the ones that the user typed and the system's proxies, may be anywhere.
+    `trusted` hosts with their ports, the ones that the user typed and the system's proxies, may be anywhere.
     """
 
-    def __init__(self, trusted: set[str]) -> None:
+    def __init__(self, trusted: set[tuple[str, int]]) -> None:
         super().__init__(asyncio.get_running_loop())
         self._trusted = trusted
 
@@ -132,7 +132,7 @@ class PublicResolver(ThreadedResolver):
     ) -> list[ResolveResult]:
         """Every address of the host that may be connected to; raises PrivateAddressError where none may."""
         found = await super().resolve(host, port, family)
-        public = [each for each in found if host in self._trusted or not is_private(each["host"])]
+        public = [each for each in found if (host, port) in self._trusted or not is_private(each["host"])]
         if found and not public:
             raise PrivateAddressError(f"{host} leads to a private address")
         return public

@@ -2,6 +2,8 @@
 
 import re
 import time
+import zlib
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -15,6 +17,7 @@ REDIRECTS: Final = (301, 302, 303, 307, 308)
 _NOT_FOR_TRAINING: Final = {"noai", "noimageai", "noindex", "noimageindex", "none"}
 _RULES_WITH_VALUES: Final = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 _ROBOT: Final = re.compile(r"[a-z*][a-z0-9_.*/-]*")
+_PACKED: Final = ("deflate", "br", "zstd", "compress", "x-compress")
 _SNIFF: Final = 64  # bytes that tell a picture from a web page
 _PIECE: Final = 2**16
 
@@ -27,8 +30,8 @@ def check_status(response: aiohttp.ClientResponse) -> None:
         raise NoAnswerError(f"status {code}", transient=True, pause=pause)
     if not 200 <= code < 300:
         raise NoAnswerError(f"status {code}")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise NoAnswerError("compressed answer")  # not asked for; unpacking is where small answers become large
+    if response.headers.get("Content-Encoding", "").strip().lower() in _PACKED:
+        raise NoAnswerError("compressed answer")  # not asked for
 
 
 def check_robots_tag(response: aiohttp.ClientResponse) -> None:
@@ -60,8 +63,9 @@ async def read_body(response: aiohttp.ClientResponse, most: int, *, picture: boo
         raise NoAnswerError("too many bytes", status="rejected")
     body = bytearray()
     sniffed = not picture
+    unpack = _unpacker(response, most)
     async for piece in response.content.iter_chunked(_PIECE):
-        body += piece
+        body += unpack(piece)
         if len(body) > most:
             if cut:
                 return bytes(body[:most])
@@ -71,6 +75,21 @@ async def read_body(response: aiohttp.ClientResponse, most: int, *, picture: boo
                 raise NoAnswerError(reason, status="rejected")
             sniffed = True
     return bytes(body)
+
+
+def _unpacker(response: aiohttp.ClientResponse, most: int) -> Callable[[bytes], bytes]:
+    """What makes a body of its pieces: gzip, which some send unasked, is unpacked, never to more than `most` bytes."""
+    if response.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip"):
+        return bytes
+    unpacking = zlib.decompressobj(wbits=31)
+
+    def unpack(piece: bytes) -> bytes:
+        try:
+            return unpacking.decompress(piece, most + 1)
+        except zlib.error as error:
+            raise NoAnswerError("compressed answer") from error
+
+    return unpack
 
 
 def retry_after(value: str) -> float | None:

@@ -14,6 +14,7 @@ ROBOTS_BYTES: Final = 512 * 1024
 """As much of a robots.txt as RFC 9309 asks crawlers to read."""
 
 _PATIENCE: Final = 3  # refusals in a row that mean the host, not just one address
+_DEAD: Final = 20  # attempts in a row that nobody answered
 _ASK_AGAIN: Final = 30.0  # seconds for which a robots.txt that could not be had is not asked for again
 
 Get = Callable[[URL], Awaitable[bytes]]
@@ -27,6 +28,7 @@ class Host:
         self._connections = connections
         self.slots = asyncio.Semaphore(connections)
         self._refusals = 0
+        self._silences = 0
         self._quiet_until = 0.0
         self._robots: asyncio.Task[Protego | None] | None = None
         self._robots_asked = 0.0
@@ -45,6 +47,16 @@ class Host:
     def answered(self) -> None:
         """Notes an answer that was no refusal."""
         self._refusals = 0
+        self._silences = 0
+
+    def missed(self, answered: bool) -> None:
+        """Notes an attempt that brought nothing, and whether anybody was there."""
+        self._silences = 0 if answered else self._silences + 1
+
+    def check_alive(self) -> None:
+        """Raises NoAnswerError where nobody was there so often that its other addresses need not be waited for."""
+        if self._silences >= _DEAD:
+            raise NoAnswerError("no connection", transient=True, answered=False)
 
     def refused(self, pause: float) -> None:
         """Notes that the host asked for a pause; after a few in a row all of its addresses wait."""
@@ -70,9 +82,9 @@ class Host:
         try:
             content = await get(self._origin.with_path("/robots.txt"))
         except NoAnswerError as error:
-            if not error.transient:
+            if not error.transient and error.reason != "compressed answer":
                 return None
             if error.answered:
                 raise NoAnswerError("robots.txt unavailable", transient=True) from error
             raise
-        return Protego.parse(content.decode("utf-8", "replace"))
+        return Protego.parse(content.decode("utf-8-sig", "replace"))

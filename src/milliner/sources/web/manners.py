@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from milliner import __version__
+from milliner.core.errors import FetchError
 
 HOME: Final = "https://github.com/milliner-vision/milliner"
 
@@ -36,6 +37,13 @@ class Manners:
     """A server that asks for a longer one is left in peace."""
     max_bytes: int = 32 * 2**20
     """Of one picture."""
+
+    def __post_init__(self) -> None:
+        """Raises FetchError for a contact that would not fit into a line."""
+        if self.contact is not None and not (self.contact.isascii() and self.contact.isprintable()):
+            raise FetchError(
+                f"The contact {self.contact!r} must be one line of plain letters, such as you@example.org."
+            )
 
     @property
     def user_agent(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -16,6 +17,11 @@ from milliner.sources.web.failure import NoAnswerError, as_no_answer
 BUFFER: Final = 2**20
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+_MINUTE: Final = 60.0
+_TRICKLE: Final = 60 * 1024
+"""Bytes a minute; what brings less is given up."""
 
 
 class Stream(io.RawIOBase):
@@ -34,6 +40,7 @@ class Stream(io.RawIOBase):
         self._response: aiohttp.ClientResponse | None = None
         self._mark: str | None = None
         self.position = 0
+        self._paced_at, self._paced_from = time.monotonic(), 0
         self.content_type = ""
         try:
             self._run(self._connect())
@@ -70,8 +77,17 @@ class Stream(io.RawIOBase):
                 failure = as_no_answer(error)
             else:
                 self.position += len(piece)
+                self._check_pace()
                 return piece
         raise failure
+
+    def _check_pace(self) -> None:
+        """Raises NoAnswerError where next to nothing has come for a minute; a trickle could go on for ever."""
+        now = time.monotonic()
+        if now - self._paced_at >= _MINUTE:
+            if self.position - self._paced_from < _TRICKLE:
+                raise NoAnswerError("too slow", transient=True)
+            self._paced_at, self._paced_from = now, self.position
 
     def _pause(self, attempt: int) -> float:
         return self._client.manners.pause * 2.0**attempt
