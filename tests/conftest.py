@@ -11,6 +11,8 @@ from PIL import Image
 
 from milliner import train
 
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # read once a process, by whichever test opens a video first
+
 _BESIDE = Path(__file__).parents[2] / "shared" / "data"
 
 

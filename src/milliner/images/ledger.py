@@ -181,9 +181,9 @@ class Ledger:
         names = list(vars(listed[0]))
         table = _TABLES[type(listed[0])]
         statement = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join(':' + n for n in names)})"  # noqa: S608
-        self._connection.execute("BEGIN")
-        self._connection.executemany(statement, [vars(row) for row in listed])
-        self._connection.execute("COMMIT")
+        with self._connection:  # undoes what an interruption leaves half done
+            self._connection.execute("BEGIN")
+            self._connection.executemany(statement, [vars(row) for row in listed])
 
     def next_run(self) -> int:
         """A number for a fetch that is about to begin; no row has a higher one."""
