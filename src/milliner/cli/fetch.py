@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--connections", type=click.IntRange(1, 256), default=32, show_default=True, help="At once, to all hosts."
 )
 @click.option(
-    "--connections-per-host", type=click.IntRange(1, 64), default=16, show_default=True, help="At once, to one host."
+    "--connections-per-host", type=click.IntRange(1, 64), default=12, show_default=True, help="At once, to one host."
 )
 @click.option("--allow-private", is_flag=True, help="Also ask private, loopback and link-local addresses.")
 @click.option("--robots-txt/--no-robots-txt", default=True, show_default=True, help="Obey robots.txt.")

@@ -23,7 +23,8 @@ class Manners:
     """Also ask private, loopback and link-local addresses."""
     connections: int = 32
     """To all hosts together."""
-    connections_per_host: int = 16
+    connections_per_host: int = 12
+    """At 20 ms a picture as many as two cores can work off; more would burden the host and bring nothing."""
     connect: float = 5.0
     read: float = 20.0
     """From one piece of an answer to the next."""
