@@ -98,7 +98,7 @@ def _good_host(place: Path) -> list[Figure]:
 
 
 def _pair(place: Path, source: Path, port: int, connections: int) -> tuple[float, float, float, float]:
-    """Pictures a second: a bare client, ours without its start-up, our whole process; and the ratio of the first two."""
+    """Pictures a second of a bare client, ours without its start-up and with it, and the first two's ratio."""
     bare = _bare(port, place / "bare", connections)
     started = time.perf_counter()
     ours = _fetch_inside(source, place / "ours", connections)
