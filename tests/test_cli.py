@@ -349,6 +349,20 @@ def test_a_reader_that_has_enough_is_no_failure(class_folders: Callable[..., Pat
     assert (done.returncode, done.stdout, done.stderr) == (0, "[", "")
 
 
+def test_a_source_that_cannot_be_used_is_told_beside_what_came(
+    class_folders: Callable[..., Path], run: Run, tmp_path: Path
+) -> None:
+    sources = [f"urls:{tmp_path / 'none.csv'}", f"folder:{class_folders(red=2)}"]
+    for more in ([], ["--report"], ["--json"]):
+        code, out, err = run("fetch", *sources, "--into", tmp_path / "out", *more)
+        assert (code, err.count("none.csv cannot be read")) == (0, 1)
+        if more == ["--json"]:
+            document = json.loads(out)
+            assert (document["label"], document["already"], len(document["faults"])) == ("red", 2, 1)
+        else:
+            assert "red" in out
+
+
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(class_folders: Callable[..., Path], tmp_path: Path) -> None:
     pictures, packed = class_folders(red=40, blue=40), tmp_path / "packed"
     command = [sys.executable, "-c", f"{SMALL_DISK}; {MAIN}", "pack", str(pictures), "--into", str(packed)]

@@ -158,6 +158,7 @@ def credited(server: PictureServer, write_list: Write, tmp_path: Path) -> Path:
             "license_url": "https://creativecommons.org/licenses/by/4.0/",
             "title": title,
             "creator": title,
+            "attribution": title,
             "page": ["http://h/a>b", "javascript:alert(1)", "http://h/\n# x", "http://h/ok"][number % 4],
             "label": ["a`b", "hat"][number % 2],
         }
@@ -179,6 +180,15 @@ def test_hostile_titles_do_not_break_the_page(credited: Path, tmp_path: Path) ->
         assert not re.search(r"[`*_~<>|&!#\\]", plain)
         assert plain.count("]()") == plain.count("[") <= 2
         assert line.isprintable()
+
+
+def test_the_sentence_that_a_source_asks_for_is_printed(
+    server: PictureServer, write_list: Write, tmp_path: Path
+) -> None:
+    entry = {"url": server.serve("/a.jpg", picture(noise_jpeg(1))), "license": "by", "attribution": "Photo by Ann"}
+    fetch(write_list(entry), into=tmp_path / "out")
+    write_attribution(tmp_path / "out", tmp_path / "a.md")
+    assert (tmp_path / "a.md").read_text().strip().endswith("Photo by Ann")
 
 
 def test_hostile_titles_are_no_formulas(credited: Path, tmp_path: Path) -> None:

@@ -134,6 +134,25 @@ def test_pictures_that_failed_are_asked_for_again(class_folders: Callable[..., P
         assert ran(milliner.run(project)) == []
 
 
+def test_a_dead_source_of_one_class_costs_a_line_not_the_run(
+    class_folders: Callable[..., Path], tmp_path: Path
+) -> None:
+    project = tmp_path / "hats"
+    project.mkdir()
+    pictures = class_folders(red=4, blue=4)
+    settings = f'sources = ["folder:{pictures}"]\n[classes.green]\nsources = ["https://127.0.0.1:9/x.tar"]\n'
+    allowed = f"[fetch]\nallow_private = true\n{FAST}"
+    (project / "milliner.toml").write_text(settings + allowed)
+    first = milliner.run(project)
+    assert ran(first) == NAMES
+    assert first[0].summary.startswith("8 stored; https://127.0.0.1:9/x.tar cannot be asked (no connection)")
+    assert ran(milliner.run(project)) == ["fetch"]
+    (project / "milliner.toml").write_text(settings.partition("\n")[2] + allowed)
+    shutil.rmtree(project / "pictures")
+    with pytest.raises(milliner.MillinerError, match="no connection"):
+        milliner.run(project)
+
+
 def test_a_damaged_state_only_runs_everything(project: Path) -> None:
     milliner.run(project)
     (project / ".milliner" / "state.json").write_text("[{")
