@@ -68,12 +68,19 @@ def _bad_host(place: Path) -> list[Figure]:
     ]
     if peer is None:
         return [*figures, Figure("bad host: img2dataset", "could not be installed here")]
-    fine, bad = peer
+    fine, bad, ending = peer
+    with _host(faults=True, ends=True) as port:
+        kinder = len(servable) / _fetch(_list(place, port), place / "ours-ends")
     return [
         *figures,
         Figure("good host: img2dataset, its best of three settings, whole process", fine.told()),
         Figure("bad host: img2dataset with these settings, whole process", bad.told()),
         Figure("bad host: ours against img2dataset", f"{ours / bad.rate:.1f}", ">= 3", ours >= 3 * bad.rate),
+        Figure("bad host without endless bodies: img2dataset, whole process", ending.told()),
+        Figure(
+            "bad host without endless bodies: ours, and against img2dataset",
+            f"{kinder:.0f} pictures/s, {kinder / ending.rate:.1f}",
+        ),
     ]
 
 
@@ -151,8 +158,9 @@ def _kills(place: Path) -> list[Figure]:
 
 
 @contextmanager
-def _host(*, faults: bool) -> Iterator[int]:
-    command = [sys.executable, "-m", "benchmarks.picture_host", *(["--faults"] if faults else [])]
+def _host(*, faults: bool, ends: bool = False) -> Iterator[int]:
+    flags = [*(["--faults"] if faults else []), *(["--ends"] if ends else [])]
+    command = [sys.executable, "-m", "benchmarks.picture_host", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -231,8 +239,8 @@ class _PeerRun:
         return f"{self.rate:.0f} pictures/s ({processes} processes, {threads} threads; {self.stored} stored{end})"
 
 
-def _img2dataset(place: Path) -> tuple[_PeerRun, _PeerRun] | None:
-    """Its best settings on the good host, and those on the bad one; None where it can't be installed."""
+def _img2dataset(place: Path) -> tuple[_PeerRun, _PeerRun, _PeerRun] | None:
+    """Its best settings on the good host, these on the bad one, and there without endless bodies; None without it."""
     home = place / "peer"
     try:
         venv.create(home, with_pip=True)
@@ -242,17 +250,20 @@ def _img2dataset(place: Path) -> tuple[_PeerRun, _PeerRun] | None:
         return None
     tries = ((1, 32), (2, 32), (2, 128))
     fine = max((_run_img2dataset(home, place, settings, faults=False) for settings in tries), key=lambda run: run.rate)
-    return fine, _run_img2dataset(home, place, fine.settings, faults=True)
+    bad = _run_img2dataset(home, place, fine.settings, faults=True)
+    return fine, bad, _run_img2dataset(home, place, fine.settings, faults=True, ends=True)
 
 
-def _run_img2dataset(home: Path, place: Path, settings: tuple[int, int], *, faults: bool) -> _PeerRun:
+def _run_img2dataset(
+    home: Path, place: Path, settings: tuple[int, int], *, faults: bool, ends: bool = False
+) -> _PeerRun:
     """Files as they came, nothing encoded again, two retries, five seconds for each wait."""
     processes, threads = settings
-    into = place / f"peer-{processes}-{threads}-{faults}"
+    into = place / f"peer-{processes}-{threads}-{faults}-{ends}"
     into.mkdir(parents=True)
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
     ended = True
-    with _host(faults=faults) as port:
+    with _host(faults=faults, ends=ends) as port:
         options = {
             "url_list": _list(place, port),
             "input_format": "csv",

@@ -1,8 +1,8 @@
-"""A picture host with the faults of the real web: `python -m benchmarks.picture_host [--faults]` prints its port.
+"""A picture host with the faults of the real web: `python -m benchmarks.picture_host [--faults [--ends]]` prints its port.
 
 It runs in a process of its own, serves the helmet photographs from memory, and answers each request 20 ms late. With
 faults, every 100 pictures have 5 dead addresses, 2 that are cut short, 2 web pages, 1 endless body, 10 that answer 503
-the first time, and 1 that answers 429 with Retry-After.
+the first time, and 1 that answers 429 with Retry-After; where everything ends, the endless one is dead as well.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ def fault_of(number: int) -> str:
 class _Connection(asyncio.Protocol):
     bodies: dict[str, bytes]
     faults: bool
+    ends: bool
     asked: Counter[str]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,6 +62,8 @@ class _Connection(asyncio.Protocol):
             self.say("404 Not Found", b"")
             return
         fault = fault_of(int(path[1:-4])) if self.faults else FINE
+        if fault == ENDLESS and self.ends:
+            fault = DEAD
         self.asked[path] += 1
         first = self.asked[path] == 1
         if fault == DEAD:
@@ -102,10 +105,10 @@ class _Connection(asyncio.Protocol):
             self.pour()
 
 
-async def serve(faults: bool) -> None:
+async def serve(*, faults: bool, ends: bool) -> None:
     """Serves for ever on a free port, which is printed."""
     _Connection.bodies = {f"/{number}.jpg": path.read_bytes() for number, path in enumerate(pictures())}
-    _Connection.faults = faults
+    _Connection.faults, _Connection.ends = faults, ends
     _Connection.asked = Counter()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # clients that hang up in the middle are what this host is for
@@ -115,4 +118,4 @@ async def serve(faults: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve("--faults" in sys.argv[1:]))
+    asyncio.run(serve(faults="--faults" in sys.argv[1:], ends="--ends" in sys.argv[1:]))
