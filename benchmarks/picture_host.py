@@ -1,8 +1,9 @@
 """A picture host with the faults of the real web: `python -m benchmarks.picture_host [--faults [--ends]]`.
 
-It prints its port, runs in a process of its own, serves the helmet photographs from memory, and answers each request 20 ms late. With
-faults, every 100 pictures have 5 dead addresses, 2 that are cut short, 2 web pages, 1 endless body, 10 that answer 503
-the first time, and 1 that answers 429 with Retry-After; where everything ends, the endless one is dead as well.
+It prints its port, runs in a process of its own, serves the helmet photographs from memory, and answers each request
+20 ms late. With faults, every 100 pictures have 5 dead addresses, 2 that are cut short, 2 web pages, 1 endless body, 10
+that answer 503 the first time, and 1 that answers 429 with Retry-After; where everything ends, the endless one is dead
+as well.
 """
 
 import asyncio
