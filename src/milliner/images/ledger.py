@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS fetched (
   address TEXT NOT NULL, label TEXT NOT NULL, source TEXT NOT NULL, licence TEXT, status TEXT NOT NULL,
   reason TEXT, sha256 TEXT, bytes INTEGER, file TEXT,
   transient INTEGER NOT NULL DEFAULT 1, run INTEGER NOT NULL DEFAULT 0, width INTEGER, height INTEGER,
-  likeness TEXT, near TEXT, promised INTEGER NOT NULL DEFAULT 0,
+  likeness TEXT, near TEXT, promised INTEGER NOT NULL DEFAULT 0, begins INTEGER, ends INTEGER,
   licence_version TEXT, licence_url TEXT, creator TEXT, attribution TEXT, title TEXT,
   page TEXT, provider TEXT,
   PRIMARY KEY (address, label)
@@ -47,6 +47,7 @@ _COLUMNS_OF_3: Final = (
     "transient INTEGER NOT NULL DEFAULT 1",
     "run INTEGER NOT NULL DEFAULT 0",
     "promised INTEGER NOT NULL DEFAULT 0",
+    *("begins INTEGER", "ends INTEGER"),
     *("width INTEGER", "height INTEGER"),
     *(f"{name} TEXT" for name in ("likeness", "near", "licence_version", "licence_url", "creator")),
     *(f"{name} TEXT" for name in ("attribution", "title", "page", "provider")),
@@ -81,6 +82,9 @@ class FetchRow:
     """The file that was there before and looks nearly the same."""
     promised: bool = False
     """Whether the source said beforehand which bytes would come."""
+    begins: int | None = None
+    ends: int | None = None
+    """Where its part of an archive begins and ends, in bytes."""
     licence_version: str | None = None
     licence_url: str | None = None
     creator: str | None = None
@@ -196,6 +200,11 @@ class Ledger:
         """What became of one address, None where it was not asked for."""
         found = self._rows(FetchRow, "SELECT * FROM fetched WHERE address = ? AND label = ?", (address, label))
         return next(iter(found), None)
+
+    def spans(self, prefix: str) -> Iterator[FetchRow]:
+        """The pictures of an archive with the parts that they take, in their order."""
+        query = "SELECT * FROM fetched WHERE address >= ? AND address < ? AND ends IS NOT NULL ORDER BY begins"
+        return self._rows(FetchRow, query, (prefix, f"{prefix}\U0010ffff"))
 
     def other_addresses(self, sha256: str, address: str) -> int:
         """How many other http addresses brought these bytes."""

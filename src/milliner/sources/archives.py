@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, Final, Self
@@ -30,6 +31,7 @@ _NOTES: Final = (
 _MAX_NOTES: Final = 2**15  # bytes of notes before one member
 _BZIP2: Final = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")  # a name may begin with BZ, too
 _MAX_ENDS: Final = 8
+_BLOCK: Final = 512  # bytes, to which a tar rounds every member
 _GRACE: Final = 64 * 2**20  # unpacked bytes that are never called a bomb
 _DAMAGE: Final = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -57,22 +59,28 @@ def label_of(path: str, label: str | None, place: str) -> str:
     return checked_label(folders[-1], place)
 
 
-def tar_pictures(file: BinaryIO, address: str, label: str | None) -> Iterator[Wanted]:
+def tar_pictures(file: BinaryIO, address: str, label: str | None, begin: int = 0) -> Iterator[Wanted]:
     """The pictures of a tar file that is read forward once, compressed or not.
 
     Args:
-        file: at its beginning.
+        file: at its beginning, or behind a picture of it.
         address: names it; a picture's own address is that and its path inside.
         label: the class of all of them; the name of the folder that each lies in when left out.
+        begin: where in the tar `file` is; other than 0 only where that is not compressed.
 
     Raises:
         FetchError: the file is damaged or a decompression bomb, or a picture has no label.
     """
+    content = _Counted(file) if begin else _unpacked(file, address)
+    plain, end = isinstance(content, _Counted), begin
     try:
-        with tarfile.open(fileobj=_unpacked(file, address), mode="r|", tarinfo=_Member) as tar:
+        with tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as tar:
             for member in tar:
                 if member.isreg() and is_picture(member.name):
-                    yield _wanted(member.name, address, label, partial(_read_member, tar, member, address))
+                    wanted = _wanted(member.name, address, label, partial(_read_member, tar, member, address))
+                    plain &= not member.issparse()
+                    start, end = end, begin + member.offset_data + -(-member.size // _BLOCK) * _BLOCK
+                    yield replace(wanted, span=(start, end) if plain else None)
                 # It would remember every member, and every note about all members, of however many.
                 tar.members, tar.pax_headers = [], {}  # type: ignore[attr-defined]
     except _DAMAGE as error:

@@ -89,9 +89,11 @@ def fetch(
     _check(specs, limit, seed)
     own_label = None if label is None else checked_label(label, "--label")
     with Web.open(manners, endpoint) as web:
+        known = _Known()
         options = Options(
             folder,
             web,
+            known,
             own_label,
             limit,
             seed,
@@ -105,7 +107,7 @@ def fetch(
             raise FetchError(" ".join(faults))
         counts: list[ClassCount] = []
         with filling(folder, progress), Ledger.open(folder / LEDGER_NAME) as ledger:
-            store = Store(folder, ledger, rules)
+            store = known.store = Store(folder, ledger, rules)
             for spec, listing in listings:
                 found, fault = Intake(spec, listing, store, web, rules, limit).run(progress)
                 for count in found:
@@ -119,6 +121,15 @@ def fetch(
     if faults or not full:  # where every class was full before, nothing had to come
         _check_any(result)
     return result
+
+
+class _Known:
+    """What the ledger knows, for sources that were opened before it and ask later."""
+
+    store: Store | None = None
+
+    def spans(self, prefix: str, label: str | None) -> tuple[list[tuple[str, str]], int]:
+        return self.store.spans(prefix, label) if self.store else ([], 0)
 
 
 def _check(specs: list[str], limit: int | None, seed: int) -> None:

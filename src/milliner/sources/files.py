@@ -16,6 +16,7 @@ from milliner.sources.archives import ARCHIVES, is_archive, is_picture, label_of
 from milliner.sources.file_systems import file_system, in_one_sentence, list_files, read_file
 from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
+from milliner.sources.tars import tar_on_the_web
 
 _PIECE: Final = 2**22
 _LEFT_FREE: Final = 2**30
@@ -44,6 +45,9 @@ SOURCE: Final = _Files()
 
 
 def _archive_on_the_web(address: str, path: str, options: Options) -> Iterator[Wanted]:
+    if not path.lower().endswith(".zip"):
+        yield from tar_on_the_web(address, without_login(address), options.label, options)
+        return
     stream, kind = options.web.stream(address)
     address = without_login(address)
     with stream:

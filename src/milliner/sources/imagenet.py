@@ -1,14 +1,15 @@
 """`imagenet:WNID[,WNID…]`: whole synsets of ImageNet, each a tar file, by WordNet id or by name."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from milliner.core.credit import Credit
 from milliner.core.errors import FetchError, SettingsError
 from milliner.core.imagenet import synset
-from milliner.sources.archives import tar_pictures
 from milliner.sources.label import checked_label
 from milliner.sources.source import Listing, Options, Wanted
+from milliner.sources.tars import WebPageError, tar_on_the_web
 from milliner.sources.web.failure import NoAnswerError
 
 ADDRESS: Final = "https://image-net.org/data/winter21_whole/{wnid}.tar"
@@ -58,20 +59,18 @@ def _pictures(labels: dict[str, str], options: Options, full: set[str]) -> Itera
 
 def _synset(wnid: str, label: str, options: Options) -> Iterator[Wanted]:
     address = ADDRESS.format(wnid=wnid)
+    credit = Credit(page=f"https://image-net.org/synset?wnid={wnid}", provider="ImageNet")
     try:
-        stream, kind = options.web.stream(address, _login(options))
+        for wanted in tar_on_the_web(address, address, label, options, _login(options)):
+            yield replace(wanted, credit=credit)
+    except WebPageError as error:
+        raise FetchError(f"{address} answers with a web page. {_LOGIN}.") from error
     except NoAnswerError as error:
         if error.reason in ("status 401", "status 403"):
             raise FetchError(f"{address} is closed to us ({error.reason}). {_LOGIN}.") from error
         if error.reason == "status 404":
             raise _UnknownSynsetError(wnid) from error
         raise
-    with stream:
-        if kind == "text/html":
-            raise FetchError(f"{address} answers with a web page. {_LOGIN}.")
-        credit = Credit(page=f"https://image-net.org/synset?wnid={wnid}", provider="ImageNet")
-        for wanted in tar_pictures(stream, address, label):
-            yield Wanted(wanted.address, label, credit=credit, read=wanted.read, in_order=True)
 
 
 def _login(options: Options) -> dict[str, str]:

@@ -26,9 +26,22 @@ class Wanted:
     read: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     """Gives the bytes of a picture that is not downloaded by itself. Raises UnreadableImageError, and FetchError or
     NoAnswerError where the source as a whole breaks off."""
+    span: tuple[int, int] | None = None
+    """Where its part of an archive begins, which is where the picture before it ends, and where it ends, in bytes."""
     in_order: bool = False
     """Whether `read` only works before the source is asked for its next picture; else it may be called at any time,
     from any thread."""
+
+
+class Known(Protocol):
+    """What earlier fetches have settled, for sources that can begin behind it."""
+
+    def spans(self, prefix: str, label: str | None) -> tuple[list[tuple[str, str]], int]:
+        """Pictures, address and label, that fill an archive from its beginning without a gap, and where they end.
+
+        Their addresses begin with `prefix`; with a `label`, all are of that class.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Options:
     into: Path
     """The folder that is filled."""
     web: Web
+    known: Known
     label: str | None = None
     """The class of pictures for which the source itself names none."""
     limit: int | None = None

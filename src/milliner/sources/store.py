@@ -62,6 +62,18 @@ class Store:
             return row
         return None
 
+    def spans(self, prefix: str, label: str | None) -> tuple[list[tuple[str, str]], int]:
+        """See `source.Known`; pictures that are settled and still there."""
+        known: list[tuple[str, str]] = []
+        end = 0
+        for row in list(self._ledger.spans(prefix)):
+            settled = label in (None, row.label) and self.settled(Wanted(row.address, row.label)) is not None
+            if row.begins != end or row.ends is None or not settled:
+                break
+            known.append((row.address, row.label))
+            end = row.ends
+        return known, end
+
     def failed_before(self, wanted: Wanted) -> bool:
         """Whether an earlier fetch's attempt at this picture failed."""
         row = self._ledger.find(wanted.address, wanted.label)
@@ -118,6 +130,8 @@ class Store:
             bytes=missed.wanted.size,
             transient=missed.transient,
             run=self._run,
+            begins=missed.wanted.span[0] if missed.wanted.span else None,
+            ends=missed.wanted.span[1] if missed.wanted.span else None,
             **_origin(missed.wanted),
         )
 
@@ -138,6 +152,8 @@ class Store:
             height=found.height,
             likeness=None if found.likeness is None else f"{found.likeness:016x}",
             promised=found.wanted.sha256 is not None,
+            begins=found.wanted.span[0] if found.wanted.span else None,
+            ends=found.wanted.span[1] if found.wanted.span else None,
             **_origin(found.wanted),
         )
         if row.status == "stored":

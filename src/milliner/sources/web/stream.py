@@ -31,7 +31,7 @@ class Stream(io.RawIOBase):
     Raises NoAnswerError, when made and when read.
     """
 
-    def __init__(self, client: Client, run: Run, url: URL, headers: Mapping[str, str]) -> None:
+    def __init__(self, client: Client, run: Run, url: URL, headers: Mapping[str, str], begin: int = 0) -> None:
         self._client = client
         self._run = run
         self._url = url
@@ -39,8 +39,8 @@ class Stream(io.RawIOBase):
         self._connection = AsyncExitStack()
         self._response: aiohttp.ClientResponse | None = None
         self._mark: str | None = None
-        self.position = 0
-        self._paced_at, self._paced_from = time.monotonic(), 0
+        self.position = begin
+        self._paced_at, self._paced_from = time.monotonic(), begin
         self.content_type = ""
         try:
             self._run(self._connect())

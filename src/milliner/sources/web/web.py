@@ -137,6 +137,19 @@ class Web:
         raw = Stream(self._client, self._wait, url, headers or {})
         return io.BufferedReader(raw, BUFFER), raw.content_type
 
+    def stream_from(
+        self, address: str, headers: Mapping[str, str] | None, begin: int
+    ) -> tuple[io.BufferedReader, str, int]:
+        """`stream`, begun `begin` bytes into the answer where its server can do that; third is where it does begin."""
+        url = at_endpoint(parse(address), self._endpoint)
+        try:
+            raw = Stream(self._client, self._wait, url, headers or {}, begin)
+        except NoAnswerError as error:
+            if not begin or error.transient or error.reason != "connection lost":
+                raise
+            raw = Stream(self._client, self._wait, url, headers or {})
+        return io.BufferedReader(raw, BUFFER), raw.content_type, raw.position
+
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
