@@ -66,7 +66,7 @@ class Store:
         """See `source.Known`; pictures that are settled and still there."""
         known: list[tuple[str, str]] = []
         end = 0
-        for row in list(self._ledger.spans(prefix)):
+        for row in self._ledger.spans(prefix):
             settled = label in (None, row.label) and self.settled(Wanted(row.address, row.label)) is not None
             if row.begins != end or row.ends is None or not settled:
                 break
