@@ -216,11 +216,11 @@ class Ledger:
         """Every address that brought these bytes."""
         return list(self._rows(FetchRow, "SELECT * FROM fetched WHERE sha256 = ?", (sha256,)))
 
-    def likenesses(self) -> Iterator[tuple[int, str]]:
-        """The likeness and file of every picture that is in the folder."""
-        query = "SELECT likeness, file FROM fetched WHERE likeness IS NOT NULL AND status = 'stored'"
-        for value, file in self._connection.execute(query):
-            yield int(value, 16), file
+    def likenesses(self) -> Iterator[int]:
+        """The likeness of every picture that is in the folder."""
+        query = "SELECT likeness FROM fetched WHERE likeness IS NOT NULL AND status = 'stored'"
+        for (value,) in self._connection.execute(query):
+            yield int(value, 16)
 
     def file_like(self, likeness: str) -> str | None:
         """A stored file of just this likeness."""

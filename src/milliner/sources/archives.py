@@ -9,6 +9,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -193,8 +194,9 @@ class _Piecewise(io.BufferedIOBase):
             raise tarfile.ReadError("unexpected end of data")
         return piece
 
+    @abstractmethod
     def _piece(self, size: int) -> bytes:
-        raise NotImplementedError
+        """The next bytes, at most so many; none at the end."""
 
 
 class _Counted(_Piecewise):

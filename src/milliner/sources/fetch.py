@@ -91,16 +91,16 @@ def fetch(
     with Web.open(manners, endpoint) as web:
         known = _Known()
         options = Options(
-            folder,
-            web,
-            known,
-            own_label,
-            limit,
-            seed,
-            Path(base),
-            rules.licences,
-            endpoint,
-            secrets_of(secrets),
+            into=folder,
+            web=web,
+            known=known,
+            label=own_label,
+            limit=limit,
+            seed=seed,
+            base=Path(base),
+            licences=rules.licences,
+            endpoint=endpoint,
+            secrets=secrets_of(secrets),
         )
         listings, faults = _open_all(specs, plugins, options)
         if not listings:

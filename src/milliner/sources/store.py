@@ -39,7 +39,7 @@ class Store:
         self._locks = [Lock() for _ in range(_LOCKS)]
         self._masked: set[str] = set()
         self._likenesses = Likenesses()
-        for likeness, _ in ledger.likenesses():
+        for likeness in ledger.likenesses():
             self._likenesses.add(likeness)
 
     def count(self, label: str) -> int:
@@ -67,8 +67,9 @@ class Store:
         known: list[tuple[str, str]] = []
         end = 0
         for row in self._ledger.spans(prefix):
-            settled = label in (None, row.label) and self.settled(Wanted(row.address, row.label)) is not None
-            if row.begins != end or row.ends is None or not settled:
+            if label not in (None, row.label):
+                continue
+            if row.begins != end or row.ends is None or self.settled(Wanted(row.address, row.label)) is None:
                 break
             known.append((row.address, row.label))
             end = row.ends

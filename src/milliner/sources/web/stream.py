@@ -18,10 +18,9 @@ BUFFER: Final = 2**20
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
-
 _MINUTE: Final = 60.0
 _TRICKLE: Final = 60 * 1024
-"""Bytes a minute; what brings less is given up."""
+"""Bytes a minute of waiting; what brings less is given up."""
 
 
 class Stream(io.RawIOBase):
@@ -40,7 +39,7 @@ class Stream(io.RawIOBase):
         self._response: aiohttp.ClientResponse | None = None
         self._mark: str | None = None
         self.position = begin
-        self._paced_at, self._paced_from = time.monotonic(), begin
+        self._waited, self._paced_from = 0.0, begin
         self.content_type = ""
         try:
             self._run(self._connect())
@@ -70,7 +69,9 @@ class Stream(io.RawIOBase):
                 await asyncio.sleep(self._pause(attempt))
             try:
                 response = self._response or await self._connect()
+                asked = time.monotonic()
                 piece = await response.content.read(most)
+                self._waited += time.monotonic() - asked
             except ERRORS as error:
                 await self._connection.aclose()
                 self._response = None
@@ -82,12 +83,11 @@ class Stream(io.RawIOBase):
         raise failure
 
     def _check_pace(self) -> None:
-        """Raises NoAnswerError where next to nothing has come for a minute; a trickle could go on for ever."""
-        now = time.monotonic()
-        if now - self._paced_at >= _MINUTE:
+        """Raises NoAnswerError where a minute of waiting brought next to nothing; a trickle could go on for ever."""
+        if self._waited >= _MINUTE:
             if self.position - self._paced_from < _TRICKLE:
                 raise NoAnswerError("too slow", transient=True)
-            self._paced_at, self._paced_from = now, self.position
+            self._waited, self._paced_from = 0.0, self.position
 
     def _pause(self, attempt: int) -> float:
         return self._client.manners.pause * 2.0**attempt

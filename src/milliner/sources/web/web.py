@@ -133,9 +133,8 @@ class Web:
 
     def stream(self, address: str, headers: Mapping[str, str] | None = None) -> tuple[io.BufferedReader, str]:
         """A long answer as a file that reads forward only, and its content type. Raises NoAnswerError."""
-        url = at_endpoint(parse(address), self._endpoint)
-        raw = Stream(self._client, self._wait, url, headers or {})
-        return io.BufferedReader(raw, BUFFER), raw.content_type
+        stream, kind, _ = self.stream_from(address, headers, 0)
+        return stream, kind
 
     def stream_from(
         self, address: str, headers: Mapping[str, str] | None, begin: int
