@@ -41,6 +41,7 @@ from milliner.images.ledger import FetchRow, Ledger
 from milliner.images.likeness import NEAR, likeness
 from milliner.sources.drawing.avi import write_avi
 from milliner.sources.fetch import fetch as fetch_politely
+from milliner.sources.web import stream as stream_module
 from milliner.sources.web.manners import Manners
 
 LOCAL = Manners(allow_private=True, pause=0.01)
@@ -870,3 +871,31 @@ def test_a_packed_tar_is_read_from_its_beginning(server: PictureServer, tmp_path
     fetch(source, into=tmp_path / "out", label="hat", limit=5)
     assert fetch(source, into=tmp_path / "out", label="hat").classes[0].stored == 7
     assert asked_from(server, "/long.tar.gz") == [None, None]
+
+
+def test_a_tar_of_two_classes_is_gone_on_with_for_each(server: PictureServer, tmp_path: Path) -> None:
+    source = server.serve("/long.tar", in_pieces(long_tar(), 10**9))
+    for label in ("hat", "cap"):
+        fetch(source, into=tmp_path / "out", label=label, limit=5)
+    assert asked_from(server, "/long.tar") == [None, None]
+    for label in ("hat", "cap"):
+        count = fetch(source, into=tmp_path / "out", label=label).classes[0]
+        assert (count.stored, count.already) == (7, 5)
+    assert all(asked_from(server, "/long.tar")[2:])
+
+
+def test_a_trickle_is_given_up(server: PictureServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "_MINUTE", 0.1)
+    pause = Event()
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.send_response(200)
+        handler.end_headers()
+        while not pause.wait(0.02):
+            handler.wfile.write(b"\0")
+            handler.wfile.flush()
+
+    with pytest.raises(FetchError, match="too slow"):
+        fetch(server.serve("/slow.tar", trickle), into=tmp_path / "out", label="hat")
+    pause.set()
