@@ -19,7 +19,7 @@ from milliner.core.parallel import available_cores
 from milliner.core.sample import Dataset, Sample
 from milliner.images.resize import DEFAULT_SIZE, ResizePolicy
 from milliner.shards.dataset import open_dataset
-from milliner.training.embed import embed
+from milliner.probe.embed import embed
 
 PAIRS, PICTURES = 3, 240
 

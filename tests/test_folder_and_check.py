@@ -16,7 +16,8 @@ from PIL import Image
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.progress import Advance
 from milliner.core.sample import Dataset
-from milliner.images.check import CheckResult, check, check_entries
+from milliner.curation.check import CheckResult, check
+from milliner.images.check import FileCheck, check_entries
 from milliner.images.folder import FolderDataset, list_entries, picture_files, read_bounded
 from milliner.images.inspect import inspect
 from milliner.shards.dataset import open_dataset
@@ -37,7 +38,7 @@ def keys(dataset: Dataset) -> list[str]:
     return [dataset[index].key for index in range(len(dataset))]
 
 
-def reasons(result: CheckResult) -> dict[str, str | None]:
+def reasons(result: CheckResult | FileCheck) -> dict[str, str | None]:
     return {row.file: row.reason for row in result.set_aside}
 
 

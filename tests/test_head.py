@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from milliner.training.head import Head, Problem, balanced_weights, fit_head, log_softmax
+from milliner.probe.head import Head, Problem, balanced_weights, fit_head, log_softmax
 
 Embeddings = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -94,8 +94,8 @@ def test_the_fit_is_deterministic() -> None:
 ON_CORES = """
 import sys
 import numpy as np
-from milliner.training.choose import choose_strength
-from milliner.training.head import fit_head
+from milliner.probe.choose import choose_strength
+from milliner.probe.head import fit_head
 random = np.random.default_rng(0)
 targets = np.arange(900) % int(sys.argv[1])
 embeddings = np.maximum(random.normal(size=(900, 1280)) + targets[:, None] * 0.1, 0).astype(np.float32)

@@ -17,9 +17,9 @@ import pytest
 
 from milliner.core.errors import DatasetError, MillinerError, SettingsError
 from milliner.core.progress import Advance, Progress, silent
-from milliner.images.check import check
+from milliner.curation.check import check
+from milliner.curation.pack import pack
 from milliner.shards.dataset import open_dataset
-from milliner.shards.pack import pack
 from milliner.shards.recordio import FORMAT
 
 Folders = Callable[..., Path]
@@ -288,7 +288,7 @@ def test_a_target_without_rights_is_named(class_folders: Folders, tmp_path: Path
 
 def test_two_packs_into_one_folder_do_not_mix(class_folders: Folders, tmp_path: Path) -> None:
     target = tmp_path / "packed"
-    with FORMAT.writer(target / "test.rec", ()), pytest.raises(MillinerError, match=r"test\.rec is being written"):
+    with FORMAT.writer(target, "test", ()), pytest.raises(MillinerError, match=r"test\.rec is being written"):
         pack(class_folders(red=5, green=5), into=target)
     assert not (target / "train.rec").exists()
     assert not list(target.glob(".*.part"))
@@ -381,7 +381,7 @@ MIDWAY = """
     import sys
     from contextlib import contextmanager
     from pathlib import Path
-    from milliner.shards.pack import pack
+    from milliner.curation.pack import pack
 
     @contextmanager
     def progress(task, total):

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ def records_of(labels: st.SearchStrategy[tuple[float, ...]]) -> st.SearchStrateg
 
 
 def write(path: Path, records: Sequence[Record], labels: Sequence[str] = ("red", "green")) -> Path:
-    with FORMAT.writer(path, labels) as writer:
+    with FORMAT.writer(path.parent, path.stem, labels) as writer:
         for record in records:
-            writer.add(record, f"red/{record.id}.jpg")
+            writer.add(replace(record, key=f"red/{record.id}.jpg"))
     return path
 
 
@@ -338,8 +339,8 @@ def test_a_failed_writing_leaves_all_old_files(tmp_path: Path) -> None:
     before = contents(tmp_path)
 
     def fail() -> None:
-        with FORMAT.writer(path, ("other",)) as writer:
-            writer.add(Record(9, (0.0,), b"other"), "other.jpg")
+        with FORMAT.writer(path.parent, path.stem, ("other",)) as writer:
+            writer.add(Record(9, (0.0,), b"other", "other.jpg"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -349,10 +350,10 @@ def test_a_failed_writing_leaves_all_old_files(tmp_path: Path) -> None:
 
 def test_a_second_writer_of_the_same_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.rec"
-    with FORMAT.writer(path, ("red",)) as writer:
+    with FORMAT.writer(path.parent, path.stem, ("red",)) as writer:
         with pytest.raises(MillinerError, match="being written by another process"):
             small(tmp_path)
-        writer.add(Record(0, (0.0,), b"mine"), "mine.jpg")
+        writer.add(Record(0, (0.0,), b"mine", "mine.jpg"))
     assert everything(open_dataset(path)) == [("mine.jpg", "red", b"mine")]
     assert sorted(contents(tmp_path)) == ["train.idx", "train.labels", "train.lst", "train.rec"]
 
@@ -366,8 +367,8 @@ ON_A_FULL_DISK = """
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-    with FORMAT.writer(Path(sys.argv[1]), ("other", "names")) as writer:
-        writer.add(Record(9, (1.0,), bytes(5000)), "other.jpg")
+    with FORMAT.writer(Path(sys.argv[1]).parent, Path(sys.argv[1]).stem, ("other", "names")) as writer:
+        writer.add(Record(9, (1.0,), bytes(5000), "other.jpg"))
 """
 
 
@@ -392,10 +393,10 @@ TWO_ON_A_FULL_DISK = """
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     folder = Path(sys.argv[1])
     try:
-        with FORMAT.writer(folder / "train.rec", ()) as train, FORMAT.writer(folder / "test.rec", ()):
+        with FORMAT.writer(folder, "train", ()) as train, FORMAT.writer(folder, "test", ()):
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
             try:
-                train.add(Record(9, (1.0,), bytes(100_000)), "a.jpg")
+                train.add(Record(9, (1.0,), bytes(100_000), "a.jpg"))
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     except OSError as error:

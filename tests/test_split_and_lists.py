@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError, SettingsError
+from milliner.curation.split import check_names, check_shares, stratified_split
 from milliner.shards.lists import ListLine, format_line, read_list
-from milliner.shards.split import check_names, check_shares, stratified_split
 
 SHARES = [
     {"train": 1.0},

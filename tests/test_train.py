@@ -18,9 +18,9 @@ from conftest import noise_jpeg
 
 import milliner
 from milliner.core.errors import DatasetError, MillinerError, ModelError, SettingsError
+from milliner.probe.cache import default_cache
+from milliner.probe.choose import choose_strength, stratified_folds
 from milliner.training import export as exporting
-from milliner.training.cache import default_cache
-from milliner.training.choose import choose_strength, stratified_folds
 from milliner.training.train import TrainResult
 
 SIZE = 64

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from milliner.classifier.model import Model, load
     from milliner.core.errors import MillinerError
     from milliner.core.prediction import Prediction
+    from milliner.curation.check import check
+    from milliner.curation.pack import pack
     from milliner.evaluation.evaluate import evaluate
-    from milliner.images.check import check
     from milliner.project.create import new
     from milliner.project.run import run
-    from milliner.shards.pack import pack
     from milliner.sources.fetch import fetch
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
@@ -46,13 +46,13 @@ _HOMES = {
     "Manners": "milliner.sources.web.manners",
     "Model": "milliner.classifier.model",
     "Prediction": "milliner.core.prediction",
-    "check": "milliner.images.check",
+    "check": "milliner.curation.check",
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
-    "pack": "milliner.shards.pack",
+    "pack": "milliner.curation.pack",
     "run": "milliner.project.run",
     "train": "milliner.training.train",
     "write_attribution": "milliner.sources.report",

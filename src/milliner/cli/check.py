@@ -16,7 +16,7 @@ def check(folder: Path, as_json: bool) -> None:
     Undecodable, tiny, blank and exactly duplicate files are noted in FOLDER/ledger.sqlite with the reason; nothing
     is moved or deleted. Only files that are new or have changed are opened.
     """
-    from milliner.images.check import check as look
+    from milliner.curation.check import check as look
 
     result = look(folder, progress=progress)
     if as_json:

@@ -25,7 +25,7 @@ def pack(
     as_json: bool,
 ) -> None:
     """Check FOLDER/<class>/, split it by class, and pack each split into RecordIO (.rec, .idx, .lst, .labels)."""
-    from milliner.shards.pack import pack as write
+    from milliner.curation.pack import pack as write
 
     if split and lists:
         raise click.UsageError("Give --split or --lists, not both.")

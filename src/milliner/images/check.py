@@ -4,7 +4,6 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import ordered_map
@@ -18,7 +17,7 @@ _ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class CheckResult:
+class FileCheck:
     """Every file's row, kept and set aside; `looked_at` counts those that were new or had changed."""
 
     rows: tuple[PictureRow, ...]
@@ -34,17 +33,8 @@ class CheckResult:
         """The files that it may not, each with its reason."""
         return tuple(row for row in self.rows if row.status == "set aside")
 
-    def to_json(self) -> dict[str, Any]:
-        """The `check --json` shape."""
-        return {
-            "pictures": len(self.rows),
-            "looked_at": self.looked_at,
-            "kept": dict(sorted(Counter(row.label for row in self.kept).items())),
-            "set_aside": [{"file": row.file, "reason": row.reason} for row in self.set_aside],
-        }
 
-
-def check(folder: str | Path, *, ledger: str | Path | None = None, progress: Progress = silent) -> CheckResult:
+def check_files(folder: str | Path, *, ledger: str | Path | None = None, progress: Progress = silent) -> FileCheck:
     """Checks every picture of a labelled folder and records what it finds.
 
     Set aside are files that do not decode, are tiny or blank, have a name that lists cannot hold, or equal
@@ -65,8 +55,8 @@ def check(folder: str | Path, *, ledger: str | Path | None = None, progress: Pro
     )
 
 
-def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: Progress = silent) -> CheckResult:
-    """`check` for some of a folder's files, as lists name them.
+def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: Progress = silent) -> FileCheck:
+    """`check_files` for some of a folder's files, as lists name them.
 
     What the ledger knows of the others counts as well: they may be twins, of which one of these then stays.
     """
@@ -82,7 +72,7 @@ def check_entries(root: Path, entries: list[Entry], *, ledger: Path, progress: P
         book.add_all(row for row in judged if known.get(row.file) != row and storable(row.file))
         book.forget_pictures(file for file in known if not (root / file).exists())
     judged = judged[: len(rows)]
-    result = CheckResult(tuple(judged), fresh)
+    result = FileCheck(tuple(judged), fresh)
     if not result.kept:
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in Counter(row.reason for row in judged).most_common(3)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from milliner.core.credit import LICENCES
 from milliner.core.errors import MillinerError, SettingsError
 from milliner.core.imagenet import class_index
+from milliner.curation.split import DEFAULT_SPLIT, check_shares
 from milliner.images.inspect import MIN_SIDE
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE
-from milliner.shards.split import DEFAULT_SPLIT, check_shares
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
 

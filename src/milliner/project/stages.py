@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 
 from milliner.core.errors import FetchError
 from milliner.core.progress import Progress
+from milliner.curation.check import check
+from milliner.curation.pack import pack
 from milliner.evaluation.evaluate import evaluate
-from milliner.images.check import check
 from milliner.images.files import write_atomically
 from milliner.images.folder import picture_files
 from milliner.images.ledger import LEDGER_NAME, Ledger
+from milliner.probe.cache import CACHE_NAME
 from milliner.project.layout import Project
 from milliner.project.state import Outcome, digest_of_files
-from milliner.shards.pack import pack
 from milliner.sources.fetch import fetch
 from milliner.sources.result import FetchResult
 from milliner.sources.secrets import without_login
-from milliner.training.cache import CACHE_NAME
 from milliner.training.train import train
 
 

@@ -1,1 +1,1 @@
-"""Floor 2: splitting a dataset and packing it into record files; reading them, and folders, as one kind of dataset."""
+"""Floor 2: files that hold many pictures: their writers, readers and repair; reading them, and folders, as one kind."""

@@ -25,4 +25,4 @@ def _open_packed(path: Path) -> Dataset:
     formats = {found.suffix: found for found in plugins.values()}
     if path.suffix not in formats:
         raise DatasetError(f"{path} is not a dataset; give a folder of class folders or a {', '.join(formats)} file.")
-    return formats[path.suffix].open(path)
+    return formats[path.suffix].open([path])

@@ -11,6 +11,7 @@ import mmap
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Final
@@ -18,7 +19,7 @@ from typing import IO, Final
 from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
 from milliner.images.files import atomic_file, sync
-from milliner.shards.format import Format, Record
+from milliner.shards.format import Damage, Format, Record
 from milliner.shards.lists import format_line, read_lines, read_list
 
 _MAGIC: Final = b"\x0a\x23\xd7\xce"
@@ -36,14 +37,17 @@ class RecordIO:
     suffix = ".rec"
 
     @contextmanager
-    def writer(self, path: Path, labels: Sequence[str]) -> Iterator["RecordWriter"]:
-        """Writes ``path`` and, beside it, the index, the list and the labels' names; all appear together at the end.
+    def writer(
+        self, folder: Path, split: str, labels: Sequence[str], *, plan: str = "", shard_size: int | None = None
+    ) -> Iterator["RecordWriter"]:
+        """Writes ``<split>.rec`` and, beside it, the index, the list and the labels' names; all appear together.
 
-        Where an earlier ``path`` was, it goes before the new files take their names, so that a kill at that
+        Where an earlier file was, it goes before the new files take their names, so that a kill at that
         moment never leaves records beside a foreign index or foreign labels.
         """
         if any("\n" in label or "\r" in label for label in labels):
             raise DatasetError("A class name holds a line break, which a .labels file cannot hold; rename its folder.")
+        path = folder / f"{split}{self.suffix}"
         with ExitStack() as files:
             # Left in reverse order: the .rec gets its name last, so that where it is, the rest is too.
             rec = files.enter_context(atomic_file(path))
@@ -57,8 +61,9 @@ class RecordIO:
             writer.sync()
             path.unlink(missing_ok=True)
 
-    def open(self, path: Path) -> "RecordDataset":
+    def open(self, files: Sequence[Path]) -> "RecordDataset":
         """Opens a record file as a dataset."""
+        (path,) = files
         return RecordDataset(path)
 
 
@@ -71,13 +76,19 @@ class RecordWriter:
     def __init__(self, path: Path, rec: IO[bytes], idx: IO[bytes], lst: IO[bytes]) -> None:
         self._path, self._rec, self._idx, self._lst = path, rec, idx, lst
         self._position = 0
+        self.done = 0
 
-    def add(self, record: Record, path: str) -> None:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The record file."""
+        return (self._path,)
+
+    def add(self, record: Record) -> None:
         """Writes one record as im2rec's ``--pass-through`` does; raises ValueError over 2^29 - 1 bytes."""
         with self._named(".idx"):
             self._idx.write(f"{record.id}\t{self._position}\n".encode())
         with self._named(".lst"):
-            self._lst.write(format_line(record.id, record.labels, path).encode())
+            self._lst.write(format_line(record.id, record.labels, record.key).encode())
         with self._named(".rec"):
             for piece in _pieces(_pack(record)):
                 self._rec.write(piece)
@@ -255,8 +266,31 @@ class RecordDataset:
 
     def __getitem__(self, index: int) -> Sample:
         """Reads one record."""
-        record = self._file.read(self._positions[index])
+        record = self.record(index)
         return Sample(self._key(record), self._labels[self._targets[index]], record.encoded)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The record file."""
+        return (self._path,)
+
+    def record(self, index: int) -> Record:
+        """Reads one record as it was written."""
+        record = self._file.read(self._positions[index])
+        return replace(record, key=self._key(record))
+
+    def find(self, key: str) -> int:
+        """The place of a record by its key; raises KeyError."""
+        return self._places[key]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {self.key(index): index for index in range(len(self))}
+
+    def damage(self) -> Iterator[Damage | None]:
+        """Walks through the file; there are no checksums yet."""
+        for _ in self._file.positions():
+            yield None
 
     def _key(self, record: Record) -> str:
         return self._paths.get(record.id, str(record.id))

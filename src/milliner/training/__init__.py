@@ -1,1 +1,1 @@
-"""Floor 3: fits a head on cached embeddings and writes the model file."""
+"""Floor 5: fits a head to a dataset and writes the model file with `export` inside it."""

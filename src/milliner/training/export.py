@@ -14,7 +14,7 @@ from milliner.classifier.model import Model
 from milliner.core.errors import ModelError
 from milliner.core.parallel import ordered_map
 from milliner.images.files import atomic_file
-from milliner.training.head import Head, log_softmax
+from milliner.probe.head import Head, log_softmax
 
 TOLERANCE: Final = 1e-4
 """How far probabilities, logits and embeddings of the written file may be from what was trained."""

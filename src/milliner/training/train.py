@@ -19,12 +19,12 @@ from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
+from milliner.probe.cache import default_cache
+from milliner.probe.choose import Choice, choose_strength
+from milliner.probe.embed import Embedded, embed
+from milliner.probe.head import fit_head
 from milliner.shards.dataset import open_dataset
-from milliner.training.cache import default_cache
-from milliner.training.choose import Choice, choose_strength
-from milliner.training.embed import Embedded, embed
 from milliner.training.export import export
-from milliner.training.head import fit_head
 
 _COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
 

@@ -15,7 +15,7 @@ from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset, fingerprint
 from milliner.images.decode import DECODER
 from milliner.images.resize import ResizePolicy
-from milliner.training.cache import EmbeddingCache
+from milliner.probe.cache import EmbeddingCache
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.core.progress import Progress, silent
-from milliner.training.head import Head, Problem, log_softmax
+from milliner.probe.head import Head, Problem, log_softmax
 
 STRENGTHS: Final = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 """Strongest first: each fit starts from the one before."""

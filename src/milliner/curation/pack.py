@@ -12,13 +12,14 @@ from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Advance, Progress, silent
 from milliner.core.seed import check_seed
-from milliner.images.check import CheckResult, check, check_entries
+from milliner.curation.check import check
+from milliner.curation.split import DEFAULT_SPLIT, check_names, check_shares, stratified_split
+from milliner.images.check import check_entries
 from milliner.images.folder import Entry, read_bounded
 from milliner.images.ledger import LEDGER_NAME, PictureRow
 from milliner.shards.format import Record, Writer
 from milliner.shards.lists import ListLine, read_list
 from milliner.shards.recordio import FORMAT
-from milliner.shards.split import DEFAULT_SPLIT, check_names, check_shares, stratified_split
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def pack(
         paths = {name: target / f"{name}{FORMAT.suffix}" for name in plan.splits}
         with progress("pack", sum(len(lines) for lines in plan.splits.values())) as advance, ExitStack() as files:
             # All splits are on the disk before one takes its name: a new train and an old test might share pictures.
-            writers = {name: files.enter_context(FORMAT.writer(path, plan.labels)) for name, path in paths.items()}
+            writers = {name: files.enter_context(FORMAT.writer(target, name, plan.labels)) for name in paths}
             for name, lines in plan.splits.items():
                 _write(root, lines, writers[name], advance)
             _remove_earlier(target, paths.values(), spare=(lists or {}).values())
@@ -130,12 +131,12 @@ def _plan(
     if lists:
         check_names(lists)
         given = {name: read_list(Path(path)) for name, path in lists.items()}
-        checked = check_entries(root, _entries(root, given), ledger=ledger, progress=progress)
-        return _plan_given(given, checked), checked.set_aside
+        listed = check_entries(root, _entries(root, given), ledger=ledger, progress=progress)
+        return _plan_given(given, listed.kept), listed.set_aside
     shares = split or DEFAULT_SPLIT
     check_shares(shares)
     checked = check(root, ledger=ledger, progress=progress)
-    return _plan_drawn(checked, shares, seed), checked.set_aside
+    return _plan_drawn(checked.kept, shares, seed), checked.set_aside
 
 
 def _check_apart(root: Path, target: Path) -> None:
@@ -147,8 +148,7 @@ def _check_apart(root: Path, target: Path) -> None:
         )
 
 
-def _plan_drawn(checked: CheckResult, shares: Mapping[str, float], seed: int) -> _Plan:
-    kept = checked.kept
+def _plan_drawn(kept: tuple[PictureRow, ...], shares: Mapping[str, float], seed: int) -> _Plan:
     labels = tuple(sorted({row.label for row in kept}))
     if len(labels) < 2:
         raise DatasetError(f"All usable pictures are of one class ({labels[0]}); add a folder for a second class.")
@@ -172,8 +172,8 @@ def _entries(root: Path, given: Mapping[str, list[ListLine]]) -> list[Entry]:
     return [entries[key] for key in sorted(entries)]
 
 
-def _plan_given(given: Mapping[str, list[ListLine]], checked: CheckResult) -> _Plan:
-    kept = {row.file for row in checked.kept}
+def _plan_given(given: Mapping[str, list[ListLine]], usable: tuple[PictureRow, ...]) -> _Plan:
+    kept = {row.file for row in usable}
     splits = {name: [line for line in lines if line.path in kept] for name, lines in given.items()}
     empty = [name for name, lines in splits.items() if not lines]
     if empty:
@@ -195,7 +195,7 @@ def _names(lines: list[ListLine]) -> tuple[str, ...]:
 
 def _write(root: Path, lines: list[ListLine], writer: Writer, advance: Advance) -> None:
     for line, encoded in zip(lines, ordered_map(lambda line: read_bounded(root / line.path), lines), strict=True):
-        writer.add(Record(line.id, line.labels, encoded), line.path)
+        writer.add(Record(line.id, line.labels, encoded, line.path))
         advance()
     writer.sync()
 
