@@ -1,13 +1,24 @@
-"""Spreads work over threads while memory stays flat."""
+"""Spreads work over workers while memory stays flat."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Spread(Protocol):
+    """How an engine computes the same function of many items: `ordered_map` on this machine's cores, or other ways.
+
+    Functions and items must be such that another process can be sent them: module-level functions, or frozen dataclasses
+    with a `__call__` that hold plain values and open files, networks and connections only where they are called.
+    """
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        """Yields ``function(item)`` in the order of `items`."""
 
 
 def available_cores() -> int:
