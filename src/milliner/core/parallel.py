@@ -11,9 +11,9 @@ Result = TypeVar("Result")
 
 
 class Spread(Protocol):
-    """How an engine computes the same function of many items: `ordered_map` on this machine's cores, or other ways.
+    """How an engine computes the same function of many items: `ordered_map` on this machine's cores, or others.
 
-    Functions and items must be such that another process can be sent them: module-level functions, or frozen dataclasses
+    Functions and items must be such that another process can be sent them: module-level functions, or frozen values
     with a `__call__` that hold plain values and open files, networks and connections only where they are called.
     """
 
