@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from milliner.core.address import without_login
 from milliner.core.errors import SettingsError
 from milliner.project.create import new
 from milliner.project.settings import Settings, line_of, load_settings
-from milliner.sources.secrets import secrets_of, without_login
+from milliner.sources.secrets import secrets_of
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:

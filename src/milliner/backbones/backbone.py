@@ -1,19 +1,18 @@
 """What a backbone plug-in is, and how the installed ones are found."""
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 from onnx import ModelProto
 
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.plugins import find_plugins
+from milliner.images.cache import cache_folder
 from milliner.images.files import write_atomically
 
 GRAPH_VERSION: Final = 2
@@ -95,11 +94,6 @@ class Backbone(ABC):
                 "set MILLINER_CACHE to a folder that can be written."
             ) from error
         return path
-
-
-def cache_folder() -> Path:
-    """Milliner's folder in the user's cache; `MILLINER_CACHE` names another."""
-    return Path(os.environ.get("MILLINER_CACHE") or platformdirs.user_cache_dir("milliner"))
 
 
 def available() -> dict[str, Backbone]:

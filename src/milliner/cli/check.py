@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from milliner.cli.options import Place
 from milliner.cli.terminal import common_options, console, print_json, print_table, progress
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=Place())
 @common_options
-def check(folder: Path, as_json: bool) -> None:
+def check(folder: Path | str, as_json: bool) -> None:
     """Look at every picture of FOLDER/<class>/ and set aside what would spoil training.
 
     Undecodable, tiny, blank and exactly duplicate files are noted in FOLDER/ledger.sqlite with the reason; nothing

@@ -1,15 +1,29 @@
-"""Option values of the form ``name=value``, alone or several."""
+"""Option values of the form ``name=value``, alone or several, and places that may be URLs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from milliner.core.address import is_url
+
 if TYPE_CHECKING:
+    _PlaceType = click.ParamType[Path | str]
     _PairsType = click.ParamType[Mapping[str, Any]]
     _NamingType = click.ParamType[tuple[str, str]]
 else:  # generic since click 8.4 only
-    _PairsType = _NamingType = click.ParamType
+    _PlaceType = _PairsType = _NamingType = click.ParamType
+
+
+class Place(_PlaceType):
+    """A path, or a URL as it is: as a path ``s3://bucket`` would become ``s3:/bucket``."""
+
+    name = "path or URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Tells the two apart."""
+        return value if is_url(value) else Path(value)
 
 
 class Pairs(_PairsType):

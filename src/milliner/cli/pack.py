@@ -5,20 +5,20 @@ from pathlib import Path
 
 import click
 
-from milliner.cli.options import Pairs
+from milliner.cli.options import Pairs, Place
 from milliner.cli.terminal import common_options, console, print_json, print_table, progress, seed_option
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--into", required=True, type=click.Path(path_type=Path), help="Where the record files are written.")
+@click.argument("folder", type=Place())
+@click.option("--into", required=True, type=Place(), help="Folder or URL where the record files are written.")
 @click.option("--split", type=Pairs(numbers=True), help="Share of each split.  [default: train=0.7,test=0.3]")
 @click.option("--lists", type=Pairs(), help="A given split: train=a.lst,test=b.lst")
 @seed_option
 @common_options
 def pack(
-    folder: Path,
-    into: Path,
+    folder: Path | str,
+    into: Path | str,
     split: Mapping[str, float] | None,
     lists: Mapping[str, str] | None,
     seed: int,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from milliner.core.progress import Progress, silent
 from milliner.images.check import check_files
 from milliner.images.ledger import PictureRow
+from milliner.images.local_copy import path_of
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ def check(
     Files that have not changed since they were last checked by the same rules are not opened again.
 
     Args:
-        folder: ``<folder>/<label>/<file>``.
-        ledger: where the findings are recorded; ``<folder>/ledger.sqlite`` when left out.
+        folder: ``<folder>/<label>/<file>``, or the URL of such a folder.
+        ledger: where the findings are recorded; ``<folder>/ledger.sqlite`` when left out, of a URL that of its copy in
+            the user's cache.
         quick: look at the files only, without the network.
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
         progress: told of every file.
@@ -74,5 +76,5 @@ def check(
     Raises:
         DatasetError: the folder has no classes, holds no usable picture, or the ledger cannot be written.
     """
-    checked = check_files(folder, ledger=ledger, progress=progress)
+    checked = check_files(path_of(folder, progress), ledger=ledger, progress=progress)
     return CheckResult(checked.rows, checked.looked_at)

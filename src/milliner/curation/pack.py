@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from milliner.core.address import is_url
 from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Advance, Progress, silent
@@ -17,6 +18,8 @@ from milliner.curation.split import DEFAULT_SPLIT, check_names, check_shares, st
 from milliner.images.check import check_entries
 from milliner.images.folder import Entry, read_bounded
 from milliner.images.ledger import LEDGER_NAME, PictureRow
+from milliner.images.local_copy import path_of
+from milliner.images.published import published
 from milliner.shards.format import Record, Writer
 from milliner.shards.lists import ListLine, read_list
 from milliner.shards.recordio import FORMAT
@@ -27,7 +30,8 @@ class Shard:
     """One written file."""
 
     split: str
-    path: Path
+    path: Path | str
+    """A URL where it was packed into one."""
     records: int
     per_class: Mapping[str, int]
 
@@ -38,6 +42,11 @@ class PackResult:
 
     shards: tuple[Shard, ...]
     set_aside: tuple[PictureRow, ...]
+
+    def at(self, address: str) -> "PackResult":
+        """The same, uploaded to a folder's URL."""
+        shards = (replace(each, path=f"{address.rstrip('/')}/{Path(each.path).name}") for each in self.shards)
+        return replace(self, shards=tuple(shards))
 
     def to_json(self) -> dict[str, Any]:
         """The `pack --json` shape."""
@@ -74,9 +83,9 @@ def pack(
     one beside the packed files where the folder has none that can be written. What fails leaves nothing new.
 
     Args:
-        folder: the labelled folder.
-        into: where ``<split>.rec``, ``.idx``, ``.lst`` and ``.labels`` are written; all that was packed there
-            before goes, also splits of other names.
+        folder: the labelled folder, or its URL.
+        into: where ``<split>.rec``, ``.idx``, ``.lst`` and ``.labels`` are written, a folder or its URL; all that was
+            packed there before goes, also splits of other names.
         split: name and share of each split, summing to 1; train 0.7 and test 0.3 when left out.
         lists: name and ``.lst`` file of each split, instead of `split`; their ids and labels are kept.
         seed: decides the split and the order of records.
@@ -87,7 +96,12 @@ def pack(
         SettingsError: the shares do not sum to 1, a split's name cannot be a file's name, or the seed is below 0.
     """
     check_seed(seed)
-    root, target = Path(folder), Path(into)
+    root = path_of(folder, progress)
+    if is_url(into):
+        with published(str(into), obsolete=_packed_here, progress=progress) as scratch:
+            packed = pack(root, into=scratch, split=split, lists=lists, seed=seed, progress=progress)
+        return packed.at(str(into))
+    target = Path(into)
     _check_apart(root, target)
     own = root / LEDGER_NAME
     ledger = own if os.access(own, os.W_OK) and os.access(root, os.W_OK) else target / LEDGER_NAME
@@ -208,12 +222,17 @@ def _remove_earlier(target: Path, paths: Iterable[Path], spare: Iterable[str | P
     spared = {Path(path).resolve() for path in spare}
     for path in paths:
         path.unlink(missing_ok=True)
-    for path in target.glob(f"*{FORMAT.suffix}"):
-        beside = [path.with_suffix(suffix) for suffix in (".idx", ".lst", ".labels")]
-        if path.is_file() and all(file.is_file() for file in beside[1:]):
-            for file in (path, *beside):
-                if file.resolve() not in spared:
-                    file.unlink(missing_ok=True)
+    for name in _packed_here({path.name for path in target.iterdir() if path.is_file()}):
+        if (target / name).resolve() not in spared:
+            (target / name).unlink(missing_ok=True)
+
+
+def _packed_here(names: Collection[str]) -> list[str]:
+    """Of the names of files in a folder those that packing has written, the record files first."""
+    stems = [name.removesuffix(FORMAT.suffix) for name in sorted(names) if name.endswith(FORMAT.suffix)]
+    ours = [stem for stem in stems if {f"{stem}.lst", f"{stem}.labels"} <= set(names)]
+    endings = (FORMAT.suffix, ".idx", ".lst", ".labels")
+    return [f"{stem}{ending}" for ending in endings for stem in ours if f"{stem}{ending}" in names]
 
 
 def _shard(split: str, path: Path, plan: _Plan) -> Shard:

@@ -42,7 +42,7 @@ def evaluate(
         SettingsError: the baseline's ImageNet class or backbone is unknown.
     """
     classifier = load(model) if isinstance(model, str | Path) else model
-    samples = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+    samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     metadata = classifier.metadata
     untrained = baseline(metadata)
     answers, set_aside = _ask(classifier, samples, untrained, progress)

@@ -10,8 +10,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.backbones.backbone import cache_folder
 from milliner.core.errors import MillinerError
+from milliner.images.cache import cache_folder
 
 CACHE_NAME: Final = "embeddings.sqlite"
 PROJECT_FILE: Final = "milliner.toml"

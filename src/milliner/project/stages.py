@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from milliner.core.address import without_login
 from milliner.core.errors import FetchError
 from milliner.core.progress import Progress
 from milliner.curation.check import check
@@ -20,7 +21,6 @@ from milliner.project.layout import Project
 from milliner.project.state import Outcome, digest_of_files
 from milliner.sources.fetch import fetch
 from milliner.sources.result import FetchResult
-from milliner.sources.secrets import without_login
 from milliner.training.train import train
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from milliner.core.address import without_login
 from milliner.core.credit import LICENCES
 from milliner.core.errors import FetchError
 from milliner.core.plugins import find_plugins
@@ -16,7 +17,7 @@ from milliner.sources.label import checked_label
 from milliner.sources.lock import filling
 from milliner.sources.result import ClassCount, FetchResult, summed
 from milliner.sources.rules import Rules
-from milliner.sources.secrets import secrets_of, without_login
+from milliner.sources.secrets import secrets_of
 from milliner.sources.source import Listing, Options, Source
 from milliner.sources.store import FolderError, Store
 from milliner.sources.web.failure import NoAnswerError

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Final
 
+from milliner.core.address import without_login
 from milliner.core.errors import FetchError
 from milliner.sources.archives import ARCHIVES, is_archive, is_picture, label_of, tar_pictures, zip_pictures
 from milliner.sources.file_systems import file_system, in_one_sentence, list_files, read_file
-from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
 from milliner.sources.tars import tar_on_the_web
 
@@ -84,7 +84,7 @@ def _copy(file: io.BufferedReader, copy: IO[bytes], address: str) -> None:
 
 
 def _elsewhere(protocol: str, address: str, options: Options) -> Iterator[Wanted]:
-    system, path = file_system(protocol, address, options.endpoint)
+    system, path = file_system(address, options.endpoint)
     address = without_login(address)
     if is_archive(path):
         with in_one_sentence(address), system.open(path, "rb") as file:

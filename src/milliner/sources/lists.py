@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from milliner.core.address import without_user
 from milliner.core.credit import UNKNOWN, Credit, parse_licence
 from milliner.core.errors import FetchError
 from milliner.sources.answers import storable
 from milliner.sources.label import checked_label
-from milliner.sources.secrets import without_user
 from milliner.sources.source import Wanted
 
 MAX_LINE: Final = 2**20

@@ -10,13 +10,13 @@ from typing import Final
 
 from PIL import Image
 
+from milliner.core.address import without_login
 from milliner.core.credit import UNKNOWN, Credit
 from milliner.core.errors import FetchError
 from milliner.images.heatmap import to_jpeg
 from milliner.images.inspect import inspect
 from milliner.images.likeness import NEAR
 from milliner.sources.frames import looks
-from milliner.sources.secrets import without_login
 from milliner.sources.source import Listing, Options, Wanted
 
 EVERY: Final = 1.0

@@ -77,7 +77,7 @@ def train(
     same bytes.
 
     Args:
-        dataset: a folder of class folders, a ``.rec`` file, or an open dataset.
+        dataset: a folder of class folders, a ``.rec`` file, a URL of one of these, or an open dataset.
         into: the model file, ending in ``.onnx``.
         init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``; evaluations then
             compare with what the network could do before training.
@@ -96,7 +96,7 @@ def train(
     check_seed(seed)
     path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
     point = _operating_point(abstain_below)
-    samples = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+    samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     named = _check_init(init or {}, samples)
     embedded = embed(samples, net, policy, Path(cache) if cache else default_cache(), progress)
     embedding_ended = perf_counter()
