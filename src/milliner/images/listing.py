@@ -40,6 +40,8 @@ def find(system: Any, path: str, address: str) -> Found:
         try:
             found = _pattern(system, path) if _pattern_in(path) else _file_or_folder(system, path)
         except FileNotFoundError as error:
+            if on_the_web(path) and error.__cause__:  # whatever a server or the way to it does ends up as this
+                raise error.__cause__ from error
             raise DatasetError(f"There is no {address}; check the address.") from error
     if not found.files:
         raise DatasetError(f"There is nothing at {address}; check the address.")

@@ -65,7 +65,7 @@ def published(address: str, *, obsolete: Obsolete = _nothing, progress: Progress
         raise DatasetError(f"{shown} is a web address, which takes no files; give a bucket, such as s3://name/folder.")
     folder = cache_folder() / "uploads" / hashlib.sha256(shown.encode()).hexdigest()[:24]
     with on_this_disk(shown):
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "files").mkdir(parents=True, exist_ok=True)
     with held(folder / "lock", f"wait for another run that writes {shown}", progress):
         upload = _Upload(system, path.rstrip("/"), shown, folder)
         upload.try_writing()
@@ -112,7 +112,7 @@ class _Upload:
         self._empty(names)
 
     def _names(self) -> Iterator[str]:
-        for path in self.files.rglob("*") if self.files.exists() else ():
+        for path in self.files.rglob("*"):
             parts = path.relative_to(self.files).parts
             if path.is_file() and not any(part.startswith((".", LEDGER_NAME)) for part in parts):
                 yield "/".join(parts)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +16,13 @@ OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _VERSIONS: Final = (
-    *("ETag", "etag", "md5Hash", "md5", "content_md5", "crc32c", "generation", "versionId"),
+    *("ETag", "etag", "md5Hash", "md5", "content_md5", "crc32c", "generation"),
     *("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "modified", "created"),
 )
-"""What the file systems call that by which a changed file can be told."""
+"""What the file systems call that by which a changed file can be told; the first one counts.
+
+Times are the last resort: a listing of files and the answer on one of them may give them with different precision.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,9 @@ class RemoteFile:
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> "RemoteFile":
         """From what fsspec says of it."""
-        told = [f"{name}={info[name]}" for name in _VERSIONS if info.get(name)]
+        told = next((info[name] for name in _VERSIONS if info.get(name)), None)
         size = info.get("size")
-        version = " ".join([f"size={size}", *told]) if told else ""
+        version = f"{told.timestamp() if isinstance(told, datetime) else told} {size}" if told else ""
         return cls(str(info["name"]), size, version, size is not None and bool(info.get("partial", True)))
 
 
