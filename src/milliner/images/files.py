@@ -32,7 +32,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -91,6 +91,17 @@ def read_at_most(path: Path, limit: int) -> bytes:
     return content
 
 
+@contextmanager
+def held_alone(lock: Path, path: Path) -> Iterator[None]:
+    """Keeps `path` to this process by a lock file that is there as long; raises MillinerError while another has it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with _open_alone(lock, path):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def _open_alone(part: Path, path: Path) -> IO[bytes]:
     while True:
         file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
@@ -113,7 +124,7 @@ def _is_at(path: Path, file: IO[bytes]) -> bool:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """The rename itself lasts through a power cut only once the folder is on disk; Windows has no such call."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
