@@ -14,7 +14,7 @@ from milliner.core.parallel import ordered_map
 from milliner.core.progress import Advance, Progress, silent
 from milliner.core.seed import check_seed
 from milliner.curation.check import check
-from milliner.curation.split import DEFAULT_SPLIT, check_names, check_shares, stratified_split
+from milliner.curation.split import DEFAULT_SPLIT, Picture, check_names, check_shares, deal
 from milliner.images.check import check_entries
 from milliner.images.folder import Entry, read_bounded
 from milliner.images.ledger import LEDGER_NAME, PictureRow
@@ -167,8 +167,9 @@ def _plan_drawn(kept: tuple[PictureRow, ...], shares: Mapping[str, float], seed:
     if len(labels) < 2:
         raise DatasetError(f"All usable pictures are of one class ({labels[0]}); add a folder for a second class.")
     lines = [ListLine(place, (float(labels.index(row.label)),), row.file) for place, row in enumerate(kept)]
-    dealt = stratified_split([row.label for row in kept], shares, seed)
-    return _Plan({name: [lines[place] for place in places] for name, places in dealt.items()}, labels)
+    dealt = deal([Picture(row.file, row.label, row.sha256 or row.file) for row in kept], shares, seed)
+    by_key = {line.path: line for line in lines}
+    return _Plan({name: [by_key[key] for key in keys] for name, keys in dealt.splits.items()}, labels)
 
 
 def _entries(root: Path, given: Mapping[str, list[ListLine]]) -> list[Entry]:
