@@ -291,7 +291,10 @@ def test_a_file_that_changes_meanwhile_is_not_taken_for_either(memory: Any) -> N
 
     @contextmanager
     def progress(_task: str, _total: int | None) -> Iterator[Advance]:
-        yield lambda count=1, note="": memory.pipe("/live/train.idx", b"new" * 3)
+        def advance(_count: int = 1, _note: str = "") -> None:
+            memory.pipe("/live/train.idx", b"new" * 3)
+
+        yield advance
 
     with pytest.raises(DatasetError, match=r"memory://live/train\.rec was changed while it was being copied; run"):
         local_copy("memory://live/train.rec", progress)
