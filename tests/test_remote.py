@@ -291,7 +291,7 @@ def test_a_file_that_changes_meanwhile_is_not_taken_for_either(memory: Any) -> N
 
     @contextmanager
     def progress(_task: str, _total: int | None) -> Iterator[Advance]:
-        def advance(_count: int = 1, _note: str = "") -> None:
+        def advance(count: int = 1, note: str = "") -> None:
             memory.pipe("/live/train.idx", b"new" * 3)
 
         yield advance
