@@ -41,6 +41,6 @@ class Failing:
 
 def waiting(number: int) -> int:
     """Later ones wait for ever, or until they are stopped."""
-    if number >= 32:
+    if number >= 128:
         Event().wait()
     return number

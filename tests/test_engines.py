@@ -159,7 +159,7 @@ from engine_work import doubled, waiting
 try:
     with engine("ray") as spread:
         if sys.argv[1] == "wait":
-            for _ in spread(waiting, range(64)):
+            for _ in spread(waiting, range(256)):
                 print(flush=True)
         print(sum(spread(doubled, range(100))))
     import ray
