@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from milliner.core.errors import DatasetError
 from milliner.shards.format import Damage, Record
+from milliner.shards.glance import undecodable
 from milliner.shards.mapped import MappedFile
 from milliner.shards.parts import PartsDataset, shared_names
 from milliner.shards.staging import refuse_halfway
@@ -147,11 +148,10 @@ class Table:
     def _unsound(self) -> Iterator[Damage | None]:
         for index in range(len(self)):
             try:
-                self.record(index, index)
+                what = undecodable(self.record(index, index).encoded)
             except DatasetError as error:
-                yield Damage(self.path, 0, str(index), str(error))
-            else:
-                yield None
+                what = str(error)
+            yield Damage(self.path, 0, str(index), what) if what else None
 
     def damaged(self, place: int) -> DatasetError:
         """The error that the row group at `place` is not as it was written."""
