@@ -124,10 +124,14 @@ def _names(dataset: Packed | FolderDataset) -> tuple[str, ...]:
     """The classes' names; none where they are but the numbers of their labels."""
     if isinstance(dataset, FolderDataset):
         return dataset.labels
+    try:
+        labels = dataset.labels
+    except DatasetError:  # there are no names, and the labels are no class numbers
+        return ()
     first = {target: index for index, target in reversed(list(enumerate(dataset.targets)))}
-    numbers = {dataset.labels[target]: dataset.record(index).labels[0] for target, index in first.items()}
-    nameless = all(label in numbers and label == number_name(numbers[label]) for label in dataset.labels)
-    return () if nameless else dataset.labels
+    numbers = {labels[target]: dataset.record(index).labels[0] for target, index in first.items()}
+    nameless = all(label in numbers and label == number_name(numbers[label]) for label in labels)
+    return () if nameless else labels
 
 
 def _reader(dataset: Packed | FolderDataset) -> Callable[[int], Record]:

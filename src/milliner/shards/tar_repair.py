@@ -11,11 +11,12 @@ from milliner.images.files import atomic_file, write_atomically
 from milliner.shards.classes import LABELS_SUFFIX, names_text
 from milliner.shards.format import Damage
 from milliner.shards.glance import undecodable
+from milliner.shards.parts import sums_beside
 from milliner.shards.repair import Repaired
 from milliner.shards.sample_writer import SampleWriter
 from milliner.shards.samples import Samples, Span
 from milliner.shards.sums import SUFFIX, Sums
-from milliner.shards.tars import names_beside, split_of, sums_beside
+from milliner.shards.tars import names_beside, split_of
 
 
 @dataclass(frozen=True)

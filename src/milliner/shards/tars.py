@@ -14,7 +14,7 @@ from milliner.core.errors import DatasetError
 from milliner.shards.classes import LABELS_SUFFIX, read_names
 from milliner.shards.format import Damage, Record
 from milliner.shards.glance import undecodable
-from milliner.shards.parts import PartsDataset, shared_names
+from milliner.shards.parts import PartsDataset, shared_names, sums_beside
 from milliner.shards.samples import Samples, Span
 from milliner.shards.staging import refuse_halfway
 from milliner.shards.sums import SUFFIX, Sums
@@ -41,6 +41,8 @@ class Tar:
     def first_labels(self) -> NDArray[Any]:
         """The first label of every sample."""
         if self.sums is not None:
+            if not self.sums.sound("records"):
+                raise DatasetError(f"{self.sums.path} is damaged; see `milliner shards verify {self.path}`.")
             return self.sums.labels
         return np.array([self.samples.first_label(span) for span in self._spans], np.float32)
 
@@ -131,6 +133,9 @@ class TarsDataset(PartsDataset):
         self._tars = [Tar(path) for path in files]
         super().__init__(self._tars, self._find_names)
 
+    def __reduce__(self) -> tuple[type["TarsDataset"], tuple[tuple[Path, ...]]]:
+        return TarsDataset, (self.files,)
+
     def _find_names(self) -> tuple[str, ...]:
         if all(tar.sums is not None for tar in self._tars):
             return shared_names([tar.sums.names for tar in self._tars if tar.sums is not None], self.files)
@@ -140,17 +145,6 @@ class TarsDataset(PartsDataset):
         found = {number: name for tar in reversed(self._tars) for number, name in tar.class_names().items()}
         named = sorted(found) == list(range(len(found))) and len(set(found.values())) == len(found)
         return tuple(found[number] for number in sorted(found)) if named else ()
-
-
-def sums_beside(path: Path) -> tuple[Sums | None, Damage | None]:
-    """The checksums of a packed file, where it has any, and what is wrong where they cannot be used."""
-    beside = path.with_suffix(SUFFIX)
-    if not beside.exists():
-        return None, None
-    try:
-        return Sums.open(beside), None
-    except DatasetError as error:
-        return None, Damage(beside, 0, "", str(error))
 
 
 def names_beside(tar: Path, sums: Sums | None) -> tuple[str, ...]:

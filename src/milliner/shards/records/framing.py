@@ -131,12 +131,12 @@ def read(content: Buffer, position: int) -> Record:
         start, end = 0, len(source)
     if end - start < _HEADER.size:
         raise BrokenRecordError(position, "it is shorter than its header")
-    count, label, identity, _ = _HEADER.unpack_from(source, start)
+    count, label, identity, id2 = _HEADER.unpack_from(source, start)
     start += _HEADER.size
     if start + 4 * count > end:
         raise BrokenRecordError(position, "it claims more labels than it holds")
     labels = struct.unpack_from(f"<{count}f", source, start) if count else (label,)
-    return Record(identity, labels, source[start + 4 * count : end])
+    return Record(identity, labels, source[start + 4 * count : end], id2=id2, listed=count == 1)
 
 
 def head(content: Buffer, position: int) -> tuple[int, float, int]:
@@ -153,10 +153,10 @@ def head(content: Buffer, position: int) -> tuple[int, float, int]:
 
 def _header(record: Record) -> bytes:
     try:
-        if len(record.labels) == 1:
-            return _HEADER.pack(0, record.labels[0], record.id, 0)
+        if len(record.labels) == 1 and not record.listed:
+            return _HEADER.pack(0, record.labels[0], record.id, record.id2)
         labels = struct.pack(f"<{len(record.labels)}f", *record.labels)
-        return _HEADER.pack(len(record.labels), 0.0, record.id, 0) + labels
+        return _HEADER.pack(len(record.labels), 0.0, record.id, record.id2) + labels
     except (struct.error, OverflowError) as error:
         raise DatasetError(
             f"{record.key or record.id} has an id or a label that a record cannot hold; use ids from 0 to 2^64 - 1 "
