@@ -23,7 +23,7 @@ from milliner.core.sample import Dataset
 from milliner.shards.dataset import open_dataset
 from milliner.shards.format import Record
 from milliner.shards.lists import read_list
-from milliner.shards.recordio import FORMAT, RecordFile
+from milliner.shards.recordio import FORMAT
 
 MAGIC = b"\x0a\x23\xd7\xce"
 

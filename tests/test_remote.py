@@ -290,7 +290,7 @@ def test_a_file_that_changes_meanwhile_is_not_taken_for_either(memory: Any) -> N
     memory.pipe({"/live/train.rec": bytes(9), "/live/train.idx": bytes(9)})
 
     @contextmanager
-    def progress(_task: str, _total: int | None) -> Iterator[Advance]:
+    def progress(task: str, total: int | None) -> Iterator[Advance]:
         yield lambda count=1, note="": memory.pipe("/live/train.idx", b"new" * 3)
 
     with pytest.raises(DatasetError, match=r"memory://live/train\.rec was changed while it was being copied; run"):

@@ -1,5 +1,6 @@
 """Option values of the form ``name=value``, alone or several, and places that may be URLs."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     _PlaceType = click.ParamType[Path | str]
     _PairsType = click.ParamType[Mapping[str, Any]]
     _NamingType = click.ParamType[tuple[str, str]]
+    _SizeType = click.ParamType[int]
 else:  # generic since click 8.4 only
-    _PlaceType = _PairsType = _NamingType = click.ParamType
+    _PlaceType = _PairsType = _NamingType = _SizeType = click.ParamType
 
 
 class Place(_PlaceType):
@@ -53,6 +55,25 @@ class Pairs(_PairsType):
             return float(text)
         except ValueError:
             self.fail(f"{text!r} is not a number.", param, ctx)
+
+
+class Size(_SizeType):
+    """Bytes, plain or with a unit: ``300000``, ``64kB``, ``256MB``, ``1.5GiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads the text; a wrong one ends the command as wrong usage."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmgt])(i?))?b?", value.strip(), re.IGNORECASE)
+        if not found or not (size := round(float(found[1]) * _unit(found[2], found[3]))):
+            self.fail(f"{value!r} is not a size such as 256MB.", param, ctx)
+        return size
+
+
+def _unit(letter: str | None, binary: str | None) -> int:
+    return int((1024 if binary else 1000) ** (" kmgt".index(letter.lower()) if letter else 0))
 
 
 class Naming(_NamingType):

@@ -18,6 +18,10 @@ class Record:
     encoded: bytes
     key: str = ""
     """The picture's path relative to the folder that it was packed from, with forward slashes."""
+    id2: int = 0
+    """RecordIO's second id, which MXNet leaves at 0."""
+    listed: bool = False
+    """Whether RecordIO keeps a single label as a list of one (header flag 1); several are always a list."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def read_lines(path: Path) -> list[str]:
 
 def read_list(path: Path) -> list[ListLine]:
     """Reads a list; raises DatasetError with the line's number where one does not hold together."""
-    lines = [_parse(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    lines = [parse_line(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not lines:
         raise DatasetError(f"{path} lists no picture; write one line of id, label and path for each.")
     seen: set[int] = set()
@@ -53,7 +53,8 @@ def read_list(path: Path) -> list[ListLine]:
     return lines
 
 
-def _parse(path: Path, number: int, line: str) -> ListLine:
+def parse_line(path: Path, number: int, line: str) -> ListLine:
+    """Reads one line; `path` and its `number` are for the DatasetError where it does not hold together."""
     columns = line.split("\t")
     if len(columns) < 3:
         raise DatasetError(f"{path}, line {number}: expected id, label and path with tabs between them.")
