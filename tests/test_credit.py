@@ -22,7 +22,7 @@ from milliner.cli.main import call
 from milliner.core.credit import LICENCES, Credit, parse_licence
 from milliner.core.errors import FetchError
 from milliner.images.ledger import FetchRow, Ledger
-from milliner.sources import placeholders
+from milliner.images import placeholders
 from milliner.sources.fetch import fetch as fetch_politely
 from milliner.sources.report import credit_of, fetch_report, write_attribution
 from milliner.sources.web.manners import Manners

@@ -441,4 +441,5 @@ def test_progress_hears_of_every_picture(class_folders: Folders, tmp_path: Path)
         yield advance
 
     pack(class_folders(red=5, green=5), into=tmp_path / "packed", progress=progress)
-    assert heard == totals == {"check": 10, "pack": 10}
+    assert heard == totals
+    assert totals["check"] == totals["pack"] == 10

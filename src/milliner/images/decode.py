@@ -28,8 +28,7 @@ MAX_BYTES: Final = 64 * 2**20
 
 _SHRINK_MARGIN: Final = 2  # decode a JPEG at no less than twice the wanted side, so that resizing still averages
 
-# What Pillow's decoders raise on damaged input.
-_DAMAGE: Final = (
+DAMAGE: Final = (
     OSError,
     SyntaxError,
     ValueError,
@@ -40,6 +39,7 @@ _DAMAGE: Final = (
     RuntimeError,
     struct.error,
 )
+"""What Pillow's decoders raise on damaged input."""
 
 # What makes a picture of an EXIF orientation upright.
 _TURNS: Final = {
@@ -86,7 +86,7 @@ def opened(encoded: bytes) -> Iterator[Image.Image]:
         raise UnreadableImageError("not a picture", _unknown_format(encoded)) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels() from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(error) from error
 
 
@@ -140,7 +140,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     """Unlike `ImageOps.exif_transpose` this writes no EXIF back, which would fail where the block is damaged."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except _DAMAGE:
+    except DAMAGE:
         return None  # the pixels may be whole all the same
     return _TURNS.get(orientation) if isinstance(orientation, int) else None
 

@@ -1,8 +1,8 @@
 """The ledger beside an image folder: where every picture came from, and what became of it.
 
-A SQLite file with three tables. `fetched` has a row for each address that was asked for, `runs` one for each
-source and class of every fetch, with its counts, and `pictures` one for each file that was checked. Rows are
-committed one by one, so a killed run loses none of them.
+A SQLite file. `fetched` has a row for each address that was asked for, `runs` one for each source and class of every
+fetch, with its counts, and `pictures` one for each file that was checked; what comparing pictures with each other
+found is in the tables of `images.comparisons`. Rows are committed one by one, so a killed run loses none of them.
 """
 
 import os
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
 from milliner.core.errors import DatasetError
+from milliner.images.comparisons import Comparisons
 
 LEDGER_NAME: Final = "ledger.sqlite"
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS fetched (
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE TABLE IF NOT EXISTS pictures (
   file TEXT PRIMARY KEY, label TEXT NOT NULL, sha256 TEXT, bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
   width INTEGER, height INTEGER, format TEXT, status TEXT NOT NULL, reason TEXT,
-  root TEXT NOT NULL, rules TEXT NOT NULL
+  root TEXT NOT NULL, rules TEXT NOT NULL, likeness TEXT, notes TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 """
 
@@ -53,6 +54,9 @@ _COLUMNS_OF_3: Final = (
     *(f"{name} TEXT" for name in ("attribution", "title", "page", "provider")),
 )
 """What version 3 added to `fetched`."""
+
+_COLUMNS_OF_4: Final = ("likeness TEXT", "notes TEXT NOT NULL DEFAULT ''")
+"""What version 4 added to `pictures`."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,15 @@ class PictureRow:
     reason: str | None = None
     root: str = ""
     rules: str = ""
+    likeness: str | None = None
+    """16 hex digits; see `images.likeness`."""
+    notes: str = ""
+    """What is remarkable about a file that is kept all the same: words of `images.inspect`, with commas between."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The words of `notes`."""
+        return tuple(self.notes.split(",")) if self.notes else ()
 
 
 Row = TypeVar("Row", FetchRow, PictureRow, RunRow)
@@ -247,6 +260,11 @@ class Ledger:
         """Every file that was checked, by its path relative to the folder."""
         return {row.file: row for row in self._rows(PictureRow, "SELECT * FROM pictures ORDER BY file")}
 
+    @property
+    def comparisons(self) -> Comparisons:
+        """What comparing the pictures with each other found; its tables are made when they are first asked for."""
+        return Comparisons(self._connection)
+
     def forget_pictures(self, files: Iterable[str]) -> None:
         """Drops the rows of files that are gone."""
         self._connection.executemany("DELETE FROM pictures WHERE file = ?", [(file,) for file in files])
@@ -271,13 +289,15 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _upgrade(connection: sqlite3.Connection, version: int) -> None:
     """Brings an older ledger's tables to what the schema expects, all or nothing; a new one (version 0) has none."""
-    if version not in (1, 2):
+    if version not in (1, 2, 3):
         return
     connection.execute("BEGIN IMMEDIATE")
     if version == 1:
         connection.execute("DROP TABLE pictures")  # its verdicts do not say by which rules; check gives them anew
-    for column in _COLUMNS_OF_3:
+    for column in _COLUMNS_OF_3 if version < 3 else ():
         connection.execute(f"ALTER TABLE fetched ADD COLUMN {column}")
+    for column in _COLUMNS_OF_4 if version > 1 else ():
+        connection.execute(f"ALTER TABLE pictures ADD COLUMN {column}")
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     connection.execute("COMMIT")
 

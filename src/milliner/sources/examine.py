@@ -5,7 +5,7 @@ from typing import Final
 
 from milliner.images.decode import refusal
 from milliner.images.inspect import inspect
-from milliner.sources.placeholders import is_placeholder
+from milliner.images.placeholders import is_placeholder
 from milliner.sources.source import Found, Wanted
 
 _EXTENSIONS: Final = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}

@@ -13,7 +13,7 @@ from milliner.core.errors import FetchError
 from milliner.images.files import write_quickly
 from milliner.images.ledger import FetchRow, Ledger, RunRow
 from milliner.images.likeness import Likenesses
-from milliner.sources.placeholders import SUSPICIOUS
+from milliner.images.placeholders import SUSPICIOUS
 from milliner.sources.result import ClassCount
 from milliner.sources.rules import Rules
 from milliner.sources.source import Finding, Found, Missed, Wanted

@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from milliner.sources.placeholders import is_placeholder_address
+from milliner.images.placeholders import is_placeholder_address
 from milliner.sources.web.address import Proxies, PublicResolver, at_endpoint, is_private, literal_ip, parse
 from milliner.sources.web.answer import REDIRECTS, check_robots_tag, check_status, read_body
 from milliner.sources.web.failure import (
