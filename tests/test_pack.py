@@ -68,6 +68,7 @@ def test_a_folder_is_packed_into_files_named_after_the_splits(class_folders: Fol
             {"split": "test", "path": str(target / "test.rec"), "records": 9, "per_class": {"green": 6, "red": 3}},
         ],
         "set_aside": [],
+        "notes": [],
     }
     json.dumps(result.to_json())
     together = [key for split in ("train", "test") for key in keys(target / f"{split}.rec")]
@@ -116,15 +117,33 @@ def test_what_is_set_aside_is_reported_and_not_packed(class_folders: Folders, tm
     assert sum(shard.records for shard in result.shards) == 10
 
 
-def test_findings_go_beside_the_packed_files_unless_the_folder_has_a_ledger(
+def test_a_drawn_split_is_noted_in_the_folders_own_ledger(class_folders: Folders, tmp_path: Path) -> None:
+    folder = class_folders(red=5, green=5)
+    pack(folder, into=tmp_path / "one")
+    assert (folder / "ledger.sqlite").exists()
+    assert not (tmp_path / "one" / "ledger.sqlite").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_drawn_split_of_a_folder_that_cannot_be_written_is_noted_beside_it(
     class_folders: Folders, tmp_path: Path
 ) -> None:
     folder = class_folders(red=5, green=5)
+    folder.chmod(0o500)
     pack(folder, into=tmp_path / "one")
+    assert (tmp_path / "one" / "ledger.sqlite").exists()
+
+
+def test_findings_on_a_given_split_go_beside_it_unless_the_folder_has_a_ledger(
+    class_folders: Folders, tmp_path: Path
+) -> None:
+    folder = class_folders(red=5, green=5)
+    lists = {"all": write_list(tmp_path / "all.lst", "0\tred/000.jpg", "1\tgreen/000.jpg")}
+    pack(folder, into=tmp_path / "one", lists=lists)
     assert (tmp_path / "one" / "ledger.sqlite").exists()
     assert not (folder / "ledger.sqlite").exists()
     shutil.move(tmp_path / "one" / "ledger.sqlite", folder)
-    pack(folder, into=tmp_path / "two")
+    pack(folder, into=tmp_path / "two", lists=lists)
     assert not (tmp_path / "two" / "ledger.sqlite").exists()
 
 
@@ -172,13 +191,16 @@ def test_a_listed_picture_that_is_set_aside_is_left_out(class_folders: Folders, 
     assert keys(tmp_path / "packed" / "all.rec") == ["red/001.jpg", "green/000.jpg"]
 
 
+TWICE = r"test\.lst, line 1: red/000\.jpg is listed twice"
+
+
 @pytest.mark.parametrize(
     ("train", "test", "sentence"),
     [
-        (["0\tred/000.jpg"], ["0\tred/000.jpg"], r"red/000\.jpg is listed twice, the second time for test"),
-        (["0\tred/000.jpg"], ["0\t./red//000.jpg"], r"red/000\.jpg is listed twice, the second time for test"),
-        (["0\tred/000.jpg"], ["0\tred/missing.jpg"], r"The list for test names red/missing\.jpg, which is not in"),
-        (["0\tred/000.jpg"], ["0\tred"], "The list for test names red, which is not in"),
+        (["0\tred/000.jpg"], ["0\tred/000.jpg"], rf"{TWICE}, the first time in \S+/train\.lst, line 1; list every"),
+        (["0\tred/000.jpg"], ["0\t./red//000.jpg"], TWICE),
+        (["0\tred/000.jpg"], ["0\tred/001.jpg", "0\tred/x.jpg"], r"test\.lst, line 2: there is no file red/x\.jpg in"),
+        (["0\tred/000.jpg"], ["0\tred"], r"test\.lst, line 1: there is no file red in"),
         (["0\tred/000.jpg"], ["0\tred/damaged.jpg"], "No picture of the list for test is usable"),
     ],
 )
@@ -240,7 +262,7 @@ def test_a_failed_pack_keeps_the_ledger_that_was_there(class_folders: Folders, t
     shutil.rmtree(folder / "green")
     with pytest.raises(DatasetError, match="one class"):
         pack(folder, into=target)
-    assert (target / "ledger.sqlite").exists()
+    assert (folder / "ledger.sqlite").exists()
 
 
 def test_an_interrupted_pack_keeps_what_it_found(class_folders: Folders, tmp_path: Path) -> None:
@@ -255,7 +277,7 @@ def test_an_interrupted_pack_keeps_what_it_found(class_folders: Folders, tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         pack(folder, into=target, progress=interrupted)
-    assert (target / "ledger.sqlite").exists()
+    assert (folder / "ledger.sqlite").exists()
 
 
 @pytest.mark.parametrize("name", ["../train", "a/b", "train.rec", ""])

@@ -1,5 +1,6 @@
-"""Splits that deal every class out fairly, and lists in im2rec's format."""
+"""Splits that deal every class out fairly and never twice differently, and lists in im2rec's format."""
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError, SettingsError
-from milliner.curation.split import check_names, check_shares, stratified_split
+from milliner.curation.groups import Link, components
+from milliner.curation.split import Dealt, Picture, check_names, check_shares, deal, scheme
 from milliner.shards.lists import ListLine, format_line, read_list
 
 SHARES = [
@@ -19,53 +21,172 @@ SHARES = [
     {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3},
     {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4},
 ]
+TWO = {"train": 0.7, "test": 0.3}
 
 labels = st.lists(st.sampled_from(["helmet", "nohelmet", "猫", ""]), min_size=1, max_size=80)
+seeds = st.integers(0, 2**32)
 
 
-@given(labels, st.sampled_from(SHARES), st.integers(0, 2**32))
-def test_every_sample_is_dealt_out_once_and_every_split_has_every_class(
+def pictures(*labels: str) -> list[Picture]:
+    return [Picture(f"{number:03}", label, f"content {number}") for number, label in enumerate(labels)]
+
+
+def sides(dealt: Dealt) -> dict[str, str]:
+    return {key: name for name, keys in dealt.splits.items() for key in keys}
+
+
+def counts(dealt: Dealt, labels: dict[str, str]) -> dict[str, Counter[str]]:
+    return {name: Counter(labels[key] for key in keys) for name, keys in dealt.splits.items()}
+
+
+def have_enough(labels: list[str], shares: dict[str, float]) -> bool:
+    return min(Counter(labels).values()) >= len(shares)
+
+
+@st.composite
+def linked(draw: st.DrawFn, label: st.SearchStrategy[str]) -> tuple[list[Picture], list[Link]]:
+    """Some pictures and groups of at most five of them that do not overlap."""
+    found = pictures(*draw(st.lists(label, min_size=8, max_size=60)))
+    keys = draw(st.permutations([picture.key for picture in found]))
+    links, start = [], 0
+    for size in draw(st.lists(st.integers(1, 5), max_size=20)):
+        links.append(tuple(keys[start : start + size]))
+        start += size
+    return found, links
+
+
+@given(labels, st.sampled_from(SHARES), seeds)
+def test_every_picture_is_dealt_out_once_and_every_split_has_every_class(
     labels: list[str], shares: dict[str, float], seed: int
 ) -> None:
-    sizes = Counter(labels)
-    assume(min(sizes.values()) >= len(shares))
-    dealt = stratified_split(labels, shares, seed)
-    assert list(dealt) == list(shares)
-    assert sorted(place for places in dealt.values() for place in places) == list(range(len(labels)))
-    for name, places in dealt.items():
-        counts = Counter(labels[place] for place in places)
-        assert counts.keys() == sizes.keys()
+    assume(have_enough(labels, shares))
+    found, sizes = pictures(*labels), Counter(labels)
+    dealt = deal(found, shares, seed)
+    assert list(dealt.splits) == list(shares)
+    assert sorted(key for keys in dealt.splits.values() for key in keys) == [picture.key for picture in found]
+    for name, of_class in counts(dealt, {picture.key: picture.label for picture in found}).items():
+        assert of_class.keys() == sizes.keys()
         for label, size in sizes.items():
             if min(shares.values()) * size >= 1:  # otherwise a split gets one more than its share, to have the class
-                assert abs(counts[label] - shares[name] * size) < 1
-    assert stratified_split(labels, shares, seed) == dealt
+                assert abs(of_class[label] - shares[name] * size) < 1 + 1e-9
+    random.Random(seed).shuffle(found)
+    assert deal(found, shares, seed) == dealt
+
+
+@given(linked(st.just("hat")), st.sampled_from(SHARES), seeds)
+def test_groups_stay_together_and_shares_are_met_within_one_group(
+    case: tuple[list[Picture], list[Link]], shares: dict[str, float], seed: int
+) -> None:
+    found, links = case
+    dealt = deal(found, shares, seed, links)
+    side = sides(dealt)
+    assert dealt.left_out == {}
+    assert sorted(side) == [picture.key for picture in found]
+    for link in links:
+        assert len({side[key] for key in link}) <= 1
+    largest = max((len(link) for link in links), default=1)
+    groups = components([picture.key for picture in found], links)
+    for name, share in shares.items():
+        if len(groups) >= len(shares):
+            assert dealt.splits[name]
+        if min(shares.values()) * len(found) >= largest:
+            assert abs(len(dealt.splits[name]) - share * len(found)) < largest + 1e-9
+
+
+@given(linked(st.sampled_from(["hat", "cap"])), st.sampled_from(SHARES), seeds, st.data())
+def test_adding_pictures_never_moves_one(
+    case: tuple[list[Picture], list[Link]], shares: dict[str, float], seed: int, data: st.DataObject
+) -> None:
+    everyone, links = case
+    arrivals = data.draw(st.permutations(everyone))
+    known: dict[str, str] = {}
+    cut = 0
+    while cut < len(arrivals):
+        cut = data.draw(st.integers(cut + 1, len(arrivals)))
+        present = arrivals[:cut]
+        if not have_enough([picture.label for picture in present], shares):
+            continue
+        more = data.draw(st.lists(st.sampled_from(everyone).map(lambda each: each.key), min_size=2, max_size=2))
+        links = [*links, tuple(more)]  # lookalikes may be found later
+        dealt = deal(present, shares, seed, links, known)
+        side = sides(dealt)
+        identities = {picture.key: picture.identity for picture in present}
+        assert sorted([*side, *dealt.left_out]) == sorted(identities)
+        for group in components(identities, links):
+            assert len({side[key] for key in group if key in side}) <= 1 or any(key in dealt.left_out for key in group)
+        for link in links:
+            assert len({side[key] for key in link if key in side}) <= 1
+        for key, name in side.items():
+            assert known.setdefault(identities[key], name) == name
+
+
+@given(labels, seeds, seeds)
+def test_each_seed_deals_its_own_way(labels: list[str], one: int, other: int) -> None:
+    assume(one != other)
+    found = pictures(*labels, *labels, *["more"] * 40)
+    assert deal(found, TWO, one) == deal(found, TWO, one)
+    assert deal(found, TWO, one) != deal(found, TWO, other)
+
+
+def test_a_seed_mixes_the_classes() -> None:
+    found = pictures(*["red"] * 20, *["green"] * 20)
+    dealt = [deal(found, {"train": 0.5, "test": 0.5}, seed) for seed in range(20)]
+    assert len({tuple(sorted(each.splits["train"])) for each in dealt}) == 20
+    for each in dealt:
+        assert each.splits["train"] != sorted(each.splits["train"])
+        in_order = [key < "020" for key in each.splits["train"]]
+        assert in_order not in (sorted(in_order), sorted(in_order, reverse=True))
+
+
+def test_a_seed_deals_tomorrow_as_it_did_today() -> None:
+    dealt = deal(pictures(*["a", "b"] * 5, *["b"] * 2), TWO, 0)
+    expected = {"train": [8, 6, 11, 9, 10, 7, 4, 1], "test": [2, 3, 0, 5]}
+    assert dealt.splits == {name: [f"{key:03}" for key in keys] for name, keys in expected.items()}
 
 
 @given(st.sampled_from(SHARES), st.integers(1, 20))
 def test_a_class_too_small_for_the_splits_is_named(shares: dict[str, float], others: int) -> None:
     assume(len(shares) > 1)
     with pytest.raises(DatasetError, match=f"'rare' has {len(shares) - 1} usable picture"):
-        stratified_split(["rare"] * (len(shares) - 1) + ["common"] * others * len(shares), shares, 0)
-
-
-def test_each_seed_deals_its_own_way_and_mixes_the_classes() -> None:
-    labels = ["red"] * 20 + ["green"] * 20
-    splits = [stratified_split(labels, {"train": 0.5, "test": 0.5}, seed) for seed in range(20)]
-    assert len({tuple(sorted(split["train"])) for split in splits}) == 20
-    for split in splits:
-        in_order = [labels[place] for place in split["train"]]
-        assert in_order not in (sorted(in_order), sorted(in_order, reverse=True))
-        assert split["train"] != sorted(split["train"])
-
-
-def test_a_seed_deals_tomorrow_as_it_did_today() -> None:
-    dealt = stratified_split(["a", "b"] * 5 + ["b"] * 2, {"train": 0.7, "test": 0.3}, 0)
-    assert dealt == {"train": [6, 1, 0, 3, 4, 9, 5, 11, 8], "test": [2, 10, 7]}
+        deal(pictures(*["rare"] * (len(shares) - 1), *["common"] * others * len(shares)), shares, 0)
 
 
 def test_a_class_that_has_just_enough_gives_one_to_each_split() -> None:
-    dealt = stratified_split(["a"] * 3 + ["b"] * 50, {"train": 0.98, "val": 0.01, "test": 0.01}, 0)
-    assert {name: len(places) for name, places in dealt.items()} == {"train": 49, "val": 2, "test": 2}
+    dealt = deal(pictures(*["a"] * 3, *["b"] * 50), {"train": 0.98, "val": 0.01, "test": 0.01}, 0)
+    assert {name: len(keys) for name, keys in dealt.splits.items()} == {"train": 49, "val": 2, "test": 2}
+
+
+def test_a_new_picture_goes_where_its_group_is() -> None:
+    found = pictures(*["a"] * 20)
+    known = {picture.identity: "test" if picture.key == "007" else "train" for picture in found[:10]}
+    dealt = deal(found, TWO, 0, [("007", "015"), ("015", "016"), ("002", "017")], known)
+    side = sides(dealt)
+    assert [side[key] for key in ("007", "015", "016", "017")] == ["test", "test", "test", "train"]
+
+
+def test_who_would_link_two_splits_is_left_out() -> None:
+    found = pictures(*["a"] * 10)
+    known = {picture.identity: "test" if picture.key in ("007", "008") else "train" for picture in found[:9]}
+    dealt = deal(found, TWO, 0, [("001", "009"), ("009", "007")], known)
+    assert dealt.left_out == {"009": "train and test"}
+    assert sides(dealt) == {key: known[f"content {int(key)}"] for key in sides(dealt)}
+    # Of two old ones that turn out to be lookalikes, the one of the larger part of the group stays ...
+    assert deal(found[:9], TWO, 0, [("001", "002", "007")], known).left_out.keys() == {"007"}
+    # ... and of equal parts the one of the smaller split.
+    assert deal(found[:9], TWO, 0, [("001", "007")], known).left_out.keys() == {"001"}
+
+
+def test_later_pictures_even_out_what_the_first_ones_could_not() -> None:
+    found = pictures(*["a"] * 40)
+    first = deal(found[:10], TWO, 0, [tuple(picture.key for picture in found[:9])])
+    known = {found[int(key)].identity: name for key, name in sides(first).items()}
+    assert Counter(sides(deal(found, TWO, 0, [], known)).values()) == {"train": 28, "test": 12}
+
+
+def test_a_scheme_is_the_shares_the_seed_and_the_groups_in_any_order() -> None:
+    assert scheme({"a": 0.3, "b": 0.7}, 5) == scheme({"b": 0.7, "a": 0.3}, 5) == "a=0.3 b=0.7 seed=5"
+    others = [scheme(TWO, 0), scheme(TWO, 1), scheme({"train": 0.8, "test": 0.2}, 0), scheme(TWO, 0, "creator")]
+    assert len(set(others)) == 4
 
 
 @pytest.mark.parametrize(
@@ -84,7 +205,7 @@ def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="shares above 0 that sum to 1, such as"):
         check_shares(shares)
     with pytest.raises(SettingsError, match="sum to 1"):
-        stratified_split(["a", "b"] * 9, shares, 0)
+        deal(pictures(*["a", "b"] * 9), shares, 0)
 
 
 @pytest.mark.parametrize("name", ["", "../train", "a/b", "a b", ".train", "train.rec", "-train", "a\n"])

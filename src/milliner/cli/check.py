@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from milliner.cli.options import Place
-from milliner.cli.terminal import common_options, console, print_json, print_table, progress
+from milliner.cli.terminal import common_options, console, engine_option, print_json, print_table, progress
 
 
 @click.command()
 @click.argument("folder", type=Place())
+@engine_option
 @common_options
-def check(folder: Path | str, as_json: bool) -> None:
+def check(folder: Path | str, engine: str, as_json: bool) -> None:
     """Look at every picture of FOLDER/<class>/ and set aside what would spoil training.
 
     Undecodable, tiny, blank and exactly duplicate files are noted in FOLDER/ledger.sqlite with the reason; nothing
@@ -19,7 +20,7 @@ def check(folder: Path | str, as_json: bool) -> None:
     """
     from milliner.curation.check import check as look
 
-    result = look(folder, progress=progress)
+    result = look(folder, engine=engine, progress=progress)
     if as_json:
         print_json(result.to_json())
         return

@@ -1,9 +1,9 @@
-"""Option values of the form ``name=value``, alone or several, and places that may be URLs."""
+"""Option values of the form ``name=value``, alone or several, sizes such as ``500MB``, and places that may be URLs."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -57,25 +57,6 @@ class Pairs(_PairsType):
             self.fail(f"{text!r} is not a number.", param, ctx)
 
 
-class Size(_SizeType):
-    """Bytes, plain or with a unit: ``300000``, ``64kB``, ``256MB``, ``1.5GiB``."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Reads the text; a wrong one ends the command as wrong usage."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([kmgt])(i?))?b?", value.strip(), re.IGNORECASE)
-        if not found or not (size := round(float(found[1]) * _unit(found[2], found[3]))):
-            self.fail(f"{value!r} is not a size such as 256MB.", param, ctx)
-        return size
-
-
-def _unit(letter: str | None, binary: str | None) -> int:
-    return int((1024 if binary else 1000) ** (" kmgt".index(letter.lower()) if letter else 0))
-
-
 class Naming(_NamingType):
     """``label=name``; the label may hold anything, since the last ``=`` parts the two."""
 
@@ -87,3 +68,25 @@ class Naming(_NamingType):
         if not sign or not label or not name:
             self.fail(f"{value!r} is not of the form label=name.", param, ctx)
         return label, name
+
+
+_UNITS: Final = {"": 1, "b": 1} | {
+    f"{sign}{end}": base**power for power, sign in enumerate("kmgt", 1) for end, base in (("b", 1000), ("ib", 1024))
+}
+
+
+class Size(_SizeType):
+    """``500MB`` as a number of bytes: B, KB, MB, GB, TB by the thousand, KiB, MiB, GiB, TiB by 1024; bytes without."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads number and unit, in any case; a wrong one ends the command as wrong usage."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([a-z]*)\s*", value.lower(), re.ASCII)
+        if not match or match[2] not in _UNITS or float(match[1]) * _UNITS[match[2]] < 1:
+            self.fail(
+                f"{value!r} is no size; write a number with B, KB, MB, GB, KiB, MiB or GiB, such as 500MB.", param, ctx
+            )
+        return int(float(match[1]) * _UNITS[match[2]])

@@ -53,7 +53,7 @@ def _look(
     version = f"{recipe}, {fingerprint((row.sha256 or '', row.label) for row in kept)}"
     rows, vectors = kept, None
     if not all_compared(kept, book, recipe) or book.fact(version) is None:
-        rows, vectors = vectors_of(kept, work.read, cache, work.progress)
+        rows, vectors = vectors_of(kept, work.read, cache, work.progress, work.spread)
     pairs = compare_by_embedding(rows, vectors, work, book, recipe)
     if vectors is not None:
         book.forget_all_but((recipe, QUICK), (recipe, version))

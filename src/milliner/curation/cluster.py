@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 _WINDOW: Final = 4096  # items that one run of Ray Data is given, which needs to know them all
 _WINDOW_BYTES: Final = 2**27  # of items that are bytes
-_BLOCK: Final = 32  # items that a worker is handed at once
+_BLOCK: Final = 32  # items that a worker is handed at once, at most
 _SECONDS_TO_ANSWER: Final = 10
 _QUIET: Final = ("ray", "ray.data")
 
@@ -98,7 +98,8 @@ def _windows(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def _rows(ray: Any, call: _Call, window: list[Any]) -> Iterator[Any]:
-    blocks = -(-len(window) // _BLOCK)
+    cores = int(ray.cluster_resources().get("CPU", 1))
+    blocks = min(len(window), max(-(-len(window) // _BLOCK), 4 * cores))  # few items may be large ones
     data = ray.data.from_items([{"held": _Held(item)} for item in window], override_num_blocks=blocks)
     data.context.execution_options.preserve_order = True
     data.context.enable_progress_bars = False

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Progress
 from milliner.core.sample import Sample
 from milliner.curation.compare import Reader
@@ -57,11 +58,11 @@ def embedding_recipe() -> str:
 
 
 def vectors_of(
-    rows: Sequence[PictureRow], read: Reader, cache: Path | None, progress: Progress
+    rows: Sequence[PictureRow], read: Reader, cache: Path | None, progress: Progress, spread: Spread = ordered_map
 ) -> tuple[list[PictureRow], NDArray[np.float32]]:
     """The pictures of different content that can be read, and their embeddings [n, width].
 
-    Only pictures that the cache does not know are opened.
+    Only pictures that the cache does not know are opened; `spread` is the engine that embeds them.
     """
     from milliner.backbones.backbone import DEFAULT, backbone
     from milliner.probe.cache import EmbeddingCache, default_cache
@@ -76,7 +77,7 @@ def vectors_of(
                 known[row.file] = vector
     missing = Rows([row for row in rows if row.file not in known], read)
     if missing.rows:
-        found = embed(missing, net, POLICY, file, progress)
+        found = embed(missing, net, POLICY, file, progress, spread)
         places = zip(found.places, found.embeddings, strict=True)
         known |= {missing.key(int(place)): vector for place, vector in places}
     usable = [row for row in rows if row.file in known]

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from milliner.core.errors import DatasetError, UnreadableImageError
+from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
-from milliner.images.decode import MAX_BYTES
-from milliner.images.files import read_at_most
 from milliner.images.ledger import LEDGER_NAME, Ledger
+from milliner.images.raw import read_bounded as read_bounded
 from milliner.images.verdicts import set_twins_aside, stands
 
 _LEDGER_FILES: Final = {LEDGER_NAME, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"}
@@ -83,22 +82,6 @@ def _visible_below(folder: Path) -> Iterator[Path]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def read_bounded(path: Path) -> bytes:
-    """A picture file's bytes; raises UnreadableImageError with reason ``unreadable`` or ``too many bytes``."""
-    try:
-        return read_at_most(path, MAX_BYTES)
-    except FileNotFoundError as error:
-        raise UnreadableImageError("unreadable", f"{path} cannot be read: it is not there; check the path") from error
-    except OSError as error:
-        raise UnreadableImageError(
-            "unreadable", f"{path} cannot be read ({error.strerror}); check its rights"
-        ) from error
-    except DatasetError as error:
-        raise UnreadableImageError(
-            "too many bytes", f"{path} is over {MAX_BYTES >> 20} MiB; shrink it first"
-        ) from error
 
 
 class FolderDataset:

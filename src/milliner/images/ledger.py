@@ -1,8 +1,9 @@
 """The ledger beside an image folder: where every picture came from, and what became of it.
 
 A SQLite file. `fetched` has a row for each address that was asked for, `runs` one for each source and class of every
-fetch, with its counts, and `pictures` one for each file that was checked; what comparing pictures with each other
-found is in the tables of `images.comparisons`. Rows are committed one by one, so a killed run loses none of them.
+fetch, with its counts, `pictures` one for each file that was checked, and `splits` one for each content that was dealt
+out to a split; what comparing pictures with each other found is in the tables of `images.comparisons`. Rows are
+committed one by one, so a killed run loses none of them.
 """
 
 import os
@@ -41,6 +42,9 @@ CREATE TABLE IF NOT EXISTS pictures (
   file TEXT PRIMARY KEY, label TEXT NOT NULL, sha256 TEXT, bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
   width INTEGER, height INTEGER, format TEXT, status TEXT NOT NULL, reason TEXT,
   root TEXT NOT NULL, rules TEXT NOT NULL, likeness TEXT, notes TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS splits (
+  scheme TEXT NOT NULL, sha256 TEXT NOT NULL, split TEXT NOT NULL, PRIMARY KEY (scheme, sha256)
 ) WITHOUT ROWID;
 """
 
@@ -268,6 +272,17 @@ class Ledger:
     def forget_pictures(self, files: Iterable[str]) -> None:
         """Drops the rows of files that are gone."""
         self._connection.executemany("DELETE FROM pictures WHERE file = ?", [(file,) for file in files])
+
+    def splits(self, scheme: str) -> dict[str, str]:
+        """The split of every content, by its sha256, that was dealt out by this scheme."""
+        return dict(self._connection.execute("SELECT sha256, split FROM splits WHERE scheme = ?", (scheme,)))
+
+    def remember_splits(self, scheme: str, splits: Iterable[tuple[str, str]]) -> None:
+        """Notes where contents were dealt to, as sha256 and split; what is noted already stays as it is."""
+        rows = [(scheme, sha256, split) for sha256, split in splits]
+        with self._connection:
+            self._connection.execute("BEGIN")
+            self._connection.executemany("INSERT OR IGNORE INTO splits VALUES (?, ?, ?)", rows)
 
     def _rows(self, kind: type[Row], query: str, values: tuple[str, ...] = ()) -> Iterator[Row]:
         cursor = self._connection.execute(query, values)

@@ -22,12 +22,12 @@ def formats() -> dict[str, Format]:
 
 
 def open_dataset(path: str | Path, progress: Progress = silent) -> Packed | FolderDataset:
-    """Opens a dataset, of which a copy is made in the user's cache where `path` is a URL; raises DatasetError when there is none or it has no samples.
+    """Opens a dataset; raises DatasetError when there is none or it has no samples.
 
     `path` is a folder of class folders, a packed file, or many: a pattern such as ``train-*.tar`` or
     ``train-{000000..000003}.tar``. What is there under that very name is no pattern. An imagefolder that is still as
-    it was written gives its records; once pictures have come or gone it is a folder like any other. `progress` is told
-    of what is copied.
+    it was written gives its records; once pictures have come or gone it is a folder like any other. Of
+    what lies at a URL a copy is opened, in the user's cache; `progress` is told of what is copied.
     """
     place = path_of(path, progress)
     dataset = _open_folder(place) if place.is_dir() else open_packed(place)
