@@ -384,7 +384,7 @@ def test_what_is_there_is_not_uploaded_again(memory: Any, class_folders: Folders
 def test_a_failure_uploads_nothing(memory: Any, class_folders: Folders, tmp_path: Path) -> None:
     pictures = class_folders(red=8, green=8)
     (tmp_path / "bad.lst").write_text("0\t0\tnowhere.jpg\n")
-    with pytest.raises(DatasetError, match="names nowhere"):
+    with pytest.raises(DatasetError, match="there is no file nowhere"):
         pack(pictures, into="memory://out", lists={"train": tmp_path / "bad.lst"})
 
     def fail() -> None:
