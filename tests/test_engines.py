@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from conftest import fill_class_folders
 from engine_work import Failing, doubled, process_of, read
+from PIL import Image
 
 from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.cli.main import call
 from milliner.core.errors import DatasetError, MillinerError, SettingsError, UnreadableImageError
 from milliner.core.parallel import Spread
 from milliner.curation import cluster as cluster_module
+from milliner.curation.check import check
 from milliner.curation.engine import ENGINES, engine
+from milliner.curation.pack import pack
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import embed
 from milliner.shards.dataset import open_dataset
@@ -127,6 +130,46 @@ def test_both_engines_give_the_same_embeddings(running_ray: None, tmp_path: Path
     assert (found["ray"].misses, found["ray"].hits) == (40, 0)
 
 
+def findings_of(folder: Path, name: str) -> dict[str, Any]:
+    return check(
+        folder, ledger=folder.parent / f"{name}.sqlite", cache=folder.parent / f"{name}-e", engine=name
+    ).to_json()
+
+
+def test_both_engines_find_the_same(running_ray: None, tmp_path: Path) -> None:
+    folder = fill_class_folders(tmp_path / "p", red=20, blue=20)
+    (folder / "red" / "notes.txt").write_bytes(b"notes")
+    (folder / "blue" / "copy.jpg").write_bytes((folder / "blue" / "003.jpg").read_bytes())
+    Image.open(folder / "red" / "005.jpg").resize((70, 70)).save(folder / "red" / "resized.png")
+    local = findings_of(folder, "local")
+    assert findings_of(folder, "ray") == local
+    assert len(local["set_aside"]) == 2
+    assert "near duplicate" in str(local["findings"])
+
+
+@pytest.mark.parametrize("options", [{}, {"to": "webdataset", "resize": 32, "format": "png"}, {"check": False}])
+def test_both_engines_pack_the_same_bytes(running_ray: None, tmp_path: Path, options: dict[str, Any]) -> None:
+    folder = fill_class_folders(tmp_path / "p", red=20, blue=20)
+    packed: dict[str, dict[str, bytes]] = {}
+    for name in ENGINES:
+        pack(folder, into=tmp_path / name, engine=name, **options)
+        files = (path for path in (tmp_path / name).iterdir() if "ledger" not in path.name)
+        packed[name] = {path.name: path.read_bytes() for path in files}
+    assert packed["ray"] == packed["local"]
+    assert len(packed["ray"]) > 4
+
+
+def test_lists_are_checked_by_either_engine(running_ray: None, tmp_path: Path) -> None:
+    folder = fill_class_folders(tmp_path / "p", red=4, blue=4)
+    (folder / "red" / "000.jpg").write_bytes(b"notes")
+    lines = [f"{place}\t{place % 2}\t{path.relative_to(folder)}\n" for place, path in enumerate(folder.glob("*/*"))]
+    (tmp_path / "all.lst").write_text("".join(lines))
+    for name in ENGINES:
+        result = pack(folder, into=tmp_path / name, lists={"all": tmp_path / "all.lst"}, engine=name)
+        assert [(row.file, row.reason) for row in result.set_aside] == [("red/000.jpg", "not a picture")]
+    assert (tmp_path / "ray" / "all.rec").read_bytes() == (tmp_path / "local" / "all.rec").read_bytes()
+
+
 def test_training_gives_the_same_model_with_either_engine(running_ray: None, tmp_path: Path) -> None:
     folder = fill_class_folders(tmp_path / "p", red=8, blue=8)
     for name in ENGINES:
@@ -153,6 +196,7 @@ def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 APART = """
 import sys
 from milliner.core.errors import MillinerError
+from milliner.curation.check import check
 from milliner.curation.engine import engine
 from engine_work import doubled, waiting
 

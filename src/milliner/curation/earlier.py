@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from milliner.images.listing import RECORDS_NAME
+
 _RECORDS: Final = (".rec", ".tar", ".parquet")
 _BESIDE: Final = (".idx", ".lst", ".sums")
 _NUMBER: Final = re.compile(r"-\d{5,}(-of-\d{5,})?$")  # that a file of many has behind the split's name
-_FOLDER_MARK: Final = ".records.jsonl"  # in the folder of a split that is written as pictures
 
 
 def packed_here(names: Collection[str]) -> list[str]:
@@ -51,4 +52,4 @@ def remove_earlier(folder: Path, new: Iterable[Path], spare: Iterable[Path]) -> 
 def _earlier(folder: Path) -> Iterator[Path]:
     entries = list(folder.iterdir())
     yield from (folder / name for name in packed_here([path.name for path in entries if path.is_file()]))
-    yield from (path for path in entries if not path.name.startswith(".") and (path / _FOLDER_MARK).is_file())
+    yield from (path for path in entries if not path.name.startswith(".") and (path / RECORDS_NAME).is_file())

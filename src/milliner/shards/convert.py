@@ -13,11 +13,11 @@ from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
+from milliner.images.listing import RECORDS_NAME
 from milliner.shards import tables, tars
 from milliner.shards.classes import number_name
 from milliner.shards.dataset import formats, open_dataset
 from milliner.shards.format import Format, Packed, Record
-from milliner.shards.picture_folder import RECORDS_NAME
 
 _SPLIT: Final = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")
 

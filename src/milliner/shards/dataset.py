@@ -8,10 +8,11 @@ from milliner.core.errors import DatasetError
 from milliner.core.plugins import find_plugins
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
+from milliner.images.listing import RECORDS_NAME
 from milliner.images.local_copy import path_of
 from milliner.shards.format import Format, Packed
 from milliner.shards.patterns import expanded, is_pattern
-from milliner.shards.picture_folder import RECORDS_NAME, PictureFolder
+from milliner.shards.picture_folder import PictureFolder
 
 _COMPRESSED: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 

@@ -16,10 +16,11 @@ from typing import IO, Any, Final
 
 from milliner.core.errors import DatasetError
 from milliner.images.files import held_alone, sync, sync_folder, write_atomically, write_quickly
+from milliner.images.listing import RECORDS_NAME
 from milliner.shards.classes import name_of
 from milliner.shards.endings import ending_of
 from milliner.shards.format import Format, Record
-from milliner.shards.picture_folder import RECORDS_NAME, PictureFolder
+from milliner.shards.picture_folder import PictureFolder
 from milliner.shards.staging import hidden, told_as
 from milliner.shards.texts import describe, record_key
 

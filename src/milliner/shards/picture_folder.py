@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
 from milliner.images.files import read_at_most
+from milliner.images.listing import RECORDS_NAME
 from milliner.shards.classes import Classes
 from milliner.shards.format import Damage, Record
 from milliner.shards.texts import is_ours, restore
 
-RECORDS_NAME: Final = ".records.jsonl"
 _MAX_LIST: Final = 2**31  # bytes; some ten million records
 
 
