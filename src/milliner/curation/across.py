@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from milliner.curation.mislabels import group_numbers, judge_labels
 from milliner.curation.vectors import embedding_recipe, vectors_of
 from milliner.images.comparisons import Comparisons, JudgedRow
 from milliner.images.inspect import RULES
-from milliner.images.ledger import Ledger, PictureRow
+from milliner.images.ledger import LEDGER_NAME, Ledger, PictureRow
 
 _RULES: Final = f"comparing 1, {RULES}"
 """Raise the number when pictures are compared or labels judged otherwise."""
@@ -44,6 +45,15 @@ def look_across(kept: Sequence[PictureRow], ledger: Path, work: Work, *, quick: 
             pairs, mislabels = _look(kept, memory, work, cache)
     sizes = Counter(_groups([row.file for row in kept], pairs).tolist())
     return Across(tuple(pairs), tuple(mislabels), max(sizes.values(), default=0))
+
+
+def compare_all(rows: Sequence[PictureRow], work: Work, *, quick: bool, cache: Path | None) -> list[Pair]:
+    """Compares pictures of different content with each other, and remembers nothing but their embeddings."""
+    with TemporaryDirectory(prefix="milliner-") as folder, Ledger.open(Path(folder, LEDGER_NAME)) as book:
+        if quick:
+            return compare_by_likeness(rows, work, book.comparisons, QUICK)
+        usable, vectors = vectors_of(rows, work.read, cache, work.progress)
+        return compare_by_embedding(usable, vectors, work, book.comparisons, _RULES)
 
 
 def _look(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from milliner.curation.compare import Pair
+from milliner.curation.leaks import Leaks
 from milliner.images.ledger import PictureRow
 
 Action = Literal["set aside", "kept", "look"]
@@ -27,6 +28,9 @@ class Kind:
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
+        Kind("leak", "Leaks across splits",
+             "A picture of one split, and what another split has that is the same or of the same scene. Figures "
+             "measured on such pictures are too good: move them to the other split.", "look"),
         Kind("unreadable", "Cannot be read",
              "Cut off, damaged, or no picture at all: fetch or export them again.", "set aside"),
         Kind("placeholder", "Placeholders",
@@ -71,6 +75,7 @@ KINDS: Final[dict[str, Kind]] = {
 """All kinds, in the order in which they are told."""
 
 _REASONS: Final = {"placeholder": "placeholder", "blank": "blank", "tiny": "tiny"}
+_LEVELS: Final = {"exact": "the same bytes", "near duplicate": "nearly the same", "sibling": "the same scene"}
 _UNEQUAL: Final = 4  # times as many pictures as another class has
 
 
@@ -119,6 +124,15 @@ def findings(rows: Sequence[PictureRow], pairs: Iterable[Pair], mislabels: Itera
     found += _imbalance(row.label for row in kept.values())
     order = list(KINDS)
     return tuple(sorted(found, key=lambda each: (order.index(each.kind), -(each.score or 0), each.files)))
+
+
+def leak_findings(leaks: Iterable[Leaks]) -> tuple[Finding, ...]:
+    """One for each picture that has a likeness in another split."""
+    return tuple(
+        Finding("leak", (leak.file, leak.other_file), _LEVELS[leak.level], leak.cosine, "look")
+        for each in leaks
+        for leak in each.found
+    )
 
 
 def _set_aside(row: PictureRow) -> Finding:

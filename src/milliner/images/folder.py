@@ -8,6 +8,7 @@ from typing import Final
 
 from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
+from milliner.images.aside import holds_asides
 from milliner.images.ledger import LEDGER_NAME, Ledger
 from milliner.images.raw import read_bounded as read_bounded
 from milliner.images.verdicts import set_twins_aside, stands
@@ -25,7 +26,7 @@ class Entry:
 
 
 def list_entries(root: Path) -> list[Entry]:
-    """Every file below every class folder, sorted by key; hidden ones are left out.
+    """Every file below every class folder, sorted by key; hidden ones, and what is set aside, are left out.
 
     A class folder may be a link to a folder elsewhere; deeper links to folders are not followed, so a loop of
     links ends. Raises DatasetError when there is no class folder.
@@ -53,16 +54,32 @@ def storable(key: str) -> bool:
 
 
 def _is_class_folder(path: Path, root: Path) -> bool:
-    if path.name.startswith(".") or not path.is_dir():
+    if path.name.startswith(".") or not path.is_dir() or holds_asides(path):
         return False
     return not root.resolve().is_relative_to(path.resolve())  # a link back up would make the root its own class
 
 
 def _entries_below(folder: Path, root: Path) -> Iterator[Entry]:
-    for path in _visible_below(folder):
-        # A broken link is listed, to be reported as unreadable.
-        if path.is_file() or not path.exists():
-            yield Entry(path.relative_to(root).as_posix(), folder.name, path)
+    """One system call a folder and none a file, since there may be a hundred thousand."""
+    waiting = [(str(folder), folder.name)]
+    while waiting:
+        place, key = waiting.pop()
+        with os.scandir(place) as found:
+            for each in found:
+                if each.name.startswith("."):
+                    continue
+                if each.is_dir(follow_symlinks=False):
+                    waiting.append((each.path, f"{key}/{each.name}"))
+                elif each.name not in _LEDGER_FILES and _may_be_picture(each):
+                    yield Entry(f"{key}/{each.name}", folder.name, Path(each.path))
+
+
+def _may_be_picture(found: "os.DirEntry[str]") -> bool:
+    """Whether it is a regular file or a link to one. A broken link is, to be reported as unreadable."""
+    if not found.is_symlink():
+        return found.is_file()
+    path = Path(found.path)
+    return path.is_file() or not path.exists()
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
