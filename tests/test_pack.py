@@ -60,7 +60,7 @@ def test_a_folder_is_packed_into_files_named_after_the_splits(class_folders: Fol
     folder, target = class_folders(red=10, green=20), tmp_path / "packed"
     result = pack(folder, into=target)
     assert sorted(packed(target)) == [
-        f"{split}{suffix}" for split in ("test", "train") for suffix in (".idx", ".labels", ".lst", ".rec")
+        f"{split}{suffix}" for split in ("test", "train") for suffix in (".idx", ".labels", ".lst", ".rec", ".sums")
     ]
     assert result.to_json() == {
         "shards": [
@@ -318,7 +318,7 @@ def test_a_failure_in_the_last_split_leaves_the_old_files_of_all(class_folders: 
     assert packed(target) == before
 
 
-@pytest.mark.parametrize("renames", range(1, 13))
+@pytest.mark.parametrize("renames", range(1, 16))
 def test_a_kill_between_the_renames_leaves_no_old_split_beside_a_new_one(
     class_folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
@@ -359,7 +359,7 @@ def test_lists_that_lie_beside_what_was_packed_before_stay(class_folders: Folder
     before = packed(target)
     pack(folder, into=target, lists={"all": target / "test.lst"})
     after = packed(target)
-    assert sorted(after) == ["all.idx", "all.labels", "all.lst", "all.rec", "test.lst"]
+    assert sorted(after) == ["all.idx", "all.labels", "all.lst", "all.rec", "all.sums", "test.lst"]
     assert after["all.lst"] == after["test.lst"] == before["test.lst"]
     assert after["all.rec"] == before["test.rec"]
 

@@ -209,8 +209,8 @@ def _remove_earlier(target: Path, paths: Iterable[Path], spare: Iterable[str | P
     for path in paths:
         path.unlink(missing_ok=True)
     for path in target.glob(f"*{FORMAT.suffix}"):
-        beside = [path.with_suffix(suffix) for suffix in (".idx", ".lst", ".labels")]
-        if path.is_file() and all(file.is_file() for file in beside[1:]):
+        beside = [path.with_suffix(suffix) for suffix in (".idx", ".lst", ".labels", ".sums")]
+        if path.is_file() and all(file.is_file() for file in beside[1:3]):
             for file in (path, *beside):
                 if file.resolve() not in spared:
                     file.unlink(missing_ok=True)

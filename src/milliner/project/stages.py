@@ -130,7 +130,9 @@ class Pack(Stage):
     def outputs(self, project: Project) -> Iterable[Path]:
         """The record files with what lies beside them."""
         names = project.settings.lists or project.settings.split
-        return [project.packed / f"{name}{end}" for name in names for end in (".rec", ".idx", ".lst", ".labels")]
+        return [
+            project.packed / f"{name}{end}" for name in names for end in (".rec", ".idx", ".lst", ".labels", ".sums")
+        ]
 
     def run(self, project: Project, progress: Progress) -> Outcome:
         """Packs ``pictures/`` into ``packed/``."""

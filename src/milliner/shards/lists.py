@@ -8,7 +8,7 @@ from typing import Final
 from milliner.core.errors import DatasetError
 from milliner.images.files import read_at_most
 
-_LARGEST_LABEL: Final = 3.4e38  # record files hold labels as 32-bit floats
+_LARGEST_LABEL: Final = 3.4028234663852886e38  # record files hold labels as 32-bit floats
 _MAX_BYTES: Final = 2**28  # of a list, an index or a file of names: some four million lines
 
 

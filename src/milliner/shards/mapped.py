@@ -36,9 +36,10 @@ class MappedFile:
         return len(self.bytes)
 
     def read(self, start: int, end: int) -> bytes:
-        """A few bytes anywhere: unlike a look at `bytes` this maps nothing."""
+        """A few bytes anywhere, as far as there are any: unlike a look at `bytes` this maps nothing."""
+        start, end = min(start, len(self)), min(end, len(self))
         if hasattr(os, "pread"):
-            return os.pread(self._file, end - start, start)
+            return os.pread(self._file, max(0, end - start), start)
         return self.bytes[start:end]
 
     def crc32(self, start: int = 0, end: int | None = None) -> int:

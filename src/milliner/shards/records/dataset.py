@@ -19,7 +19,7 @@ from milliner.shards.mapped import MappedFile
 from milliner.shards.records.damage import damage
 from milliner.shards.records.framing import BrokenRecordError, Buffer, head, read, walk
 from milliner.shards.records.index import KeyTable, PathList, TextIndex
-from milliner.shards.records.sidecar import fitting_sums, read_names
+from milliner.shards.records.sidecar import own_sums, read_names
 from milliner.shards.sums import Sums
 
 
@@ -36,7 +36,8 @@ class RecordDataset:
         if not len(self._rec):
             raise DatasetError(f"{path} is empty; pack it again.")
         self._names = read_names(path)
-        self._sums = fitting_sums(path, len(self._rec))
+        self._sums: Sums | None
+        self._sums, self._written = own_sums(path) or (None, len(self._rec))
         index = path.with_suffix(".idx")
         self._index = TextIndex(index, path, len(self._rec)) if self._sums is None and index.exists() else None
 
@@ -128,6 +129,8 @@ class RecordDataset:
     def _numbers(self) -> NDArray[np.float32]:
         """The first label of every record, which are all class numbers."""
         sums = self._sums
+        if self._written != len(self._rec):
+            raise self._damaged(min(self._written, len(self._rec)))
         numbers = sums.labels if sums is not None and sums.sound("records") else self._walk_labels()
         wrong = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))
         if wrong.any():
@@ -173,7 +176,7 @@ class RecordDataset:
 
     def _compared(self, sums: Sums, place: int) -> Record:
         position, size, crc, _ = sums.row(place)
-        framed = self._rec.read(position, min(position + size, len(self._rec)))
+        framed = self._rec.read(position, position + size)
         if len(framed) != size or zlib.crc32(framed) != crc:
             raise self._damaged(position)
         return replace(self._read(framed, 0), key=sums.key(place))

@@ -41,12 +41,22 @@ def framed_stretches(file: MappedFile) -> Iterator[Stretch]:
     content, place = file.bytes, 0
     while place < len(content):
         try:
-            stretch = Stretch(place, check(content, place))
+            stretch = _unless_swallowing(file, Stretch(place, check(content, place)))
         except BrokenRecordError as error:
             stretch = Stretch(place, next_start(file, place), error.what, error.place)
         file.touch(stretch.end - place)
         yield stretch
         place = stretch.end
+
+
+def _unless_swallowing(file: MappedFile, stretch: Stretch) -> Stretch:
+    """A record that lost bytes reaches into the next one, which is then taken for the damage that it is not."""
+    if stretch.end == len(file) or file.bytes[stretch.end : stretch.end + len(MAGIC)] == MAGIC:
+        return stretch
+    for place in magics(file, stretch.start + 1, stretch.end):
+        if flag_at(file.bytes, place) in STARTS and is_whole(file.bytes, place):
+            return Stretch(stretch.start, place, "bytes of it are missing", stretch.start)
+    return stretch
 
 
 def undecodable(content: Buffer, position: int) -> str:

@@ -25,8 +25,11 @@ def read_names(path: Path) -> tuple[str, ...]:
     return names
 
 
-def fitting_sums(path: Path, size: int) -> Sums | None:
-    """The checksums of a record file of `size` bytes, where they were written with it and with its index."""
+def own_sums(path: Path) -> tuple[Sums, int] | None:
+    """The checksums of a record file and the bytes that it was written with, where its index was written with them.
+
+    Whoever writes the records anew, as with MXNet's own tools, writes the index anew: then they are not of this file.
+    """
     if not path.with_suffix(SUFFIX).exists():
         return None
     try:
@@ -35,10 +38,10 @@ def fitting_sums(path: Path, size: int) -> Sums | None:
     except DatasetError:
         return None  # `damage` tells of it; the records can be read all the same
     index = path.with_suffix(".idx")
-    fits = path.suffix in files and files[path.suffix].size == size
-    if fits and index.exists():
-        fits = ".idx" in files and _is_as_written(index, files[".idx"])
-    return sums if fits else None
+    if path.suffix not in files or ".idx" not in files:
+        return None
+    own = _is_as_written(index, files[".idx"]) if index.exists() else files[path.suffix].size == path.stat().st_size
+    return (sums, files[path.suffix].size) if own else None
 
 
 def sound_sums(path: Path) -> Sums | None:
