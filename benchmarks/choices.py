@@ -18,8 +18,8 @@ from milliner.classifier.runtime import Runtime
 from milliner.core.parallel import ordered_map
 from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
-from milliner.shards.dataset import open_dataset
 from milliner.probe.choose import choose_strength
+from milliner.shards.dataset import open_dataset
 
 SIZES = (224, 320, 384, 448)
 SEEDS = (0, 1, 2)

@@ -21,6 +21,7 @@ from conftest import fill_class_folders, noise_jpeg
 from picture_server import PictureServer, picture
 from PIL import Image
 
+from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.cli import options
 from milliner.cli.main import COMMANDS, call, milliner
 from milliner.cli.options import Pairs
@@ -32,7 +33,7 @@ Run = Callable[..., tuple[int, str, str]]
 MAIN = "from milliner.cli.main import main; main()"
 SMALL_DISK = (
     "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (120000, 120000))"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (500000, 500000))"
 )
 
 
@@ -364,7 +365,10 @@ def test_a_source_that_cannot_be_used_is_told_beside_what_came(
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(class_folders: Callable[..., Path], tmp_path: Path) -> None:
-    pictures, packed = class_folders(red=40, blue=40), tmp_path / "packed"
+    pictures, packed = class_folders(red=10, blue=10), tmp_path / "packed"
+    for number, path in enumerate(sorted(pictures.rglob("*.jpg"))):
+        path.write_bytes(noise_jpeg(number, side=300))
+    backbone(DEFAULT).onnx_file()  # which alone is larger than the disk
     command = [sys.executable, "-c", f"{SMALL_DISK}; {MAIN}", "pack", str(pictures), "--into", str(packed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

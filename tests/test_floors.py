@@ -99,7 +99,7 @@ def test_importing_milliner_imports_nothing_heavy() -> None:
     assert not imported_by("import milliner") & (HEAVY | {"numpy", "PIL", "pydantic", "httpx", "rich", "click"})
 
 
-@pytest.mark.parametrize("module", ["images.check", "images.heatmap", "curation.pack", "shards.dataset"])
+@pytest.mark.parametrize("module", ["images.check", "images.heatmap", "curation.drawn", "shards.dataset"])
 def test_looking_at_pictures_and_packing_them_imports_nothing_heavy(module: str) -> None:
     found = imported_by(f"import milliner.{module}")
     assert "PIL" in found

@@ -64,6 +64,9 @@ def test_good_pictures_are_kept_with_their_facts(class_folders: Folders) -> None
         "looked_at": 5,
         "kept": {"green": 2, "red": 3},
         "set_aside": [],
+        "counts": {},
+        "findings": [],
+        "largest_group": 1,
     }
 
 

@@ -23,7 +23,8 @@ from milliner.core.sample import Dataset
 from milliner.shards.dataset import open_dataset
 from milliner.shards.format import Record
 from milliner.shards.lists import read_list
-from milliner.shards.recordio import FORMAT, RecordFile
+from milliner.shards.recordio import FORMAT
+from milliner.shards.records.framing import head, read, walk
 
 MAGIC = b"\x0a\x23\xd7\xce"
 
@@ -54,6 +55,18 @@ def small(folder: Path) -> Path:
     return write(folder / "train.rec", records)
 
 
+def foreign(path: Path) -> Path:
+    """The file as MXNet would have left it, without checksums."""
+    path.with_suffix(".sums").unlink()
+    return path
+
+
+def read_all(path: Path) -> None:
+    """All that training asks of a record file."""
+    dataset = open_dataset(path)
+    assert len(dataset.targets) == len(everything(dataset))
+
+
 def everything(dataset: Dataset) -> list[tuple[str, str, bytes]]:
     samples = [dataset[index] for index in range(len(dataset))]
     return [(sample.key, sample.label, sample.encoded) for sample in samples]
@@ -62,9 +75,15 @@ def everything(dataset: Dataset) -> list[tuple[str, str, bytes]]:
 @settings(deadline=None, max_examples=50)
 @given(records=records_of(st.lists(floats, min_size=1, max_size=4).map(tuple)))
 def test_records_are_read_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
-    file = RecordFile(write(tmp_path_factory.mktemp("rec") / "train.rec", records))
-    assert [file.read(position) for position in file.positions()] == records
-    assert [file.first_label(position) for position in file.positions()] == [record.labels[0] for record in records]
+    path = write(tmp_path_factory.mktemp("rec") / "train.rec", records)
+    keyed = [replace(record, key=f"red/{record.id}.jpg") for record in records]
+    dataset = FORMAT.open([path])
+    assert [dataset.record(place) for place in range(len(dataset))] == keyed
+    assert [dataset.find(record.key) for record in keyed] == list(range(len(keyed)))
+    assert list(dataset.damage()) == [None] * len(records)
+    other = FORMAT.open([foreign(path)])
+    assert [other.record(place) for place in range(len(other))] == keyed
+    assert [other.find(record.key) for record in keyed] == list(range(len(keyed)))
 
 
 @settings(deadline=None, max_examples=50)
@@ -104,14 +123,16 @@ def index_of(path: Path) -> list[tuple[int, int]]:
 def test_files_that_mxnet_wrote_say_what_mxnet_reads_in_them(test_data: Path, name: str) -> None:
     truth = json.loads((test_data / "recordio" / f"{name}.truth.json").read_text())
     path = test_data / "recordio" / f"{name}.rec"
-    file, places = RecordFile(path), dict(index_of(path))
-    assert sorted(places.values()) == list(file.positions())
-    assert list(file.positions()) == [at for at, flag, _ in truth["raw_parts_offset_cflag_len"] if flag in (0, 1)]
+    dataset, content = FORMAT.open([path]), path.read_bytes()
+    starts = [at for at, flag, _ in truth["raw_parts_offset_cflag_len"] if flag in (0, 1)]
+    assert starts == list(walk(content, lambda count: None)) == sorted(position for _, position in index_of(path))
+    places = {key: place for place, (key, _) in enumerate(index_of(path))}
     for expected in truth["records"]:
-        record = file.read(places[expected["key"]])
+        record = dataset.record(places[expected["key"]])
         label = expected["label_read"]
         assert record.labels == tuple(label if isinstance(label, list) else [label])
-        assert file.first_label(places[expected["key"]]) == record.labels[0]
+        position = dict(index_of(path))[expected["key"]]
+        assert head(content, position)[:2] == (record.id, record.labels[0])
         assert record.id == expected["id"]
         assert len(record.encoded) == expected["payload_len"]
         assert hashlib.sha1(record.encoded).hexdigest() == expected["payload_sha1"]
@@ -119,8 +140,7 @@ def test_files_that_mxnet_wrote_say_what_mxnet_reads_in_them(test_data: Path, na
 
 def test_records_in_parts_are_written_byte_for_byte_as_mxnet_does(test_data: Path, tmp_path: Path) -> None:
     path = test_data / "recordio" / "magic_split.rec"
-    file = RecordFile(path)
-    ours = write(tmp_path / "magic_split.rec", [file.read(position) for position in file.positions()])
+    ours = write(tmp_path / "magic_split.rec", [read(path.read_bytes(), position) for _, position in index_of(path)])
     assert ours.read_bytes() == path.read_bytes()
 
 
@@ -153,7 +173,7 @@ def test_the_order_of_the_index_is_the_order_of_the_samples(tmp_path: Path) -> N
 
 
 def test_without_a_list_the_ids_are_the_keys(tmp_path: Path) -> None:
-    path = small(tmp_path)
+    path = foreign(small(tmp_path))
     path.with_suffix(".lst").unlink()
     assert [key for key, _, _ in everything(open_dataset(path))] == ["0", "1", "2", "3", "4"]
 
@@ -180,7 +200,7 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         with pytest.raises(DatasetError, match=r"cut short at byte \d+ of|is empty|does not fit") as caught:
-            open_dataset(path)
+            read_all(path)
         assert str(path.parent) in str(caught.value)
 
 
@@ -254,7 +274,7 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path: Path, index: str) -> No
     assert path.with_suffix(".idx").read_text() == "0\t0\n1\t40\n2\t92\n3\t124\n4\t208\n"
     path.with_suffix(".idx").write_text(index)
     with pytest.raises(DatasetError, match=r"train\.idx does not fit .*train\.rec; delete the index or pack again"):
-        open_dataset(path)
+        _ = open_dataset(path).targets
 
 
 @pytest.mark.parametrize("content", [b"0 0\n", b"0\tx\n", b"\xff\xfe0\x000", b"just words"])
@@ -281,7 +301,9 @@ def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = small(tmp_path)
     path.with_suffix(".labels").write_text("red\n")
     with pytest.raises(DatasetError, match=r"has a label 1, but .*train\.labels names 1 classes"):
-        open_dataset(path)
+        _ = open_dataset(path).targets
+    with pytest.raises(DatasetError, match=r"has a label 1, but .*train\.labels names 1 classes"):
+        everything(open_dataset(path))
     path.with_suffix(".labels").write_bytes(b"caf\xe9\nred\n")
     with pytest.raises(DatasetError, match=r"train\.labels is not UTF-8 text"):
         open_dataset(path)
@@ -295,12 +317,16 @@ def test_names_that_do_not_tell_classes_apart_are_refused(tmp_path: Path, conten
         open_dataset(path)
 
 
-@pytest.mark.parametrize("suffix", [".idx", ".labels", ".lst"])
-def test_what_lies_beside_a_record_file_is_read_within_bounds(tmp_path: Path, suffix: str) -> None:
-    path = small(tmp_path)
+@pytest.mark.parametrize(
+    ("suffix", "size", "text"), [(".idx", 2**33, "8 GiB"), (".labels", 2**28, "256 MiB"), (".lst", 2**33, "8 GiB")]
+)
+def test_what_lies_beside_a_record_file_is_read_within_bounds(
+    tmp_path: Path, suffix: str, size: int, text: str
+) -> None:
+    path = foreign(small(tmp_path))
     with path.with_suffix(suffix).open("r+b") as file:
-        file.truncate(2**28 + 1)
-    with pytest.raises(DatasetError, match=rf"train\{suffix} is over 256 MiB"):
+        file.truncate(size + 1)
+    with pytest.raises(DatasetError, match=rf"train\{suffix} is over {text}"):
         everything(open_dataset(path))
     path.with_suffix(suffix).unlink()
     os.mkfifo(path.with_suffix(suffix))  # to open it would wait for a writer for ever
@@ -312,7 +338,9 @@ def test_what_lies_beside_a_record_file_is_read_within_bounds(tmp_path: Path, su
 def test_a_label_that_is_no_class_number_is_refused(tmp_path: Path, label: float) -> None:
     path = write(tmp_path / "train.rec", [Record(0, (label,), b"x")])
     with pytest.raises(DatasetError, match="not a class number"):
-        open_dataset(path)
+        _ = open_dataset(path).targets
+    with pytest.raises(DatasetError, match="not a class number"):
+        everything(open_dataset(path))
 
 
 def test_an_empty_file_and_a_missing_one_are_refused(tmp_path: Path) -> None:
@@ -320,7 +348,7 @@ def test_an_empty_file_and_a_missing_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is empty; pack it again"):
         open_dataset(tmp_path / "train.rec")
     with pytest.raises(DatasetError, match="cannot be read"):
-        RecordFile(tmp_path / "missing.rec")
+        FORMAT.open([tmp_path / "missing.rec"])
 
 
 @pytest.mark.parametrize("name", ["line\nbreak", "return\rhere"])
@@ -355,7 +383,7 @@ def test_a_second_writer_of_the_same_file_is_refused(tmp_path: Path) -> None:
             small(tmp_path)
         writer.add(Record(0, (0.0,), b"mine", "mine.jpg"))
     assert everything(open_dataset(path)) == [("mine.jpg", "red", b"mine")]
-    assert sorted(contents(tmp_path)) == ["train.idx", "train.labels", "train.lst", "train.rec"]
+    assert sorted(contents(tmp_path)) == ["train.idx", "train.labels", "train.lst", "train.rec", "train.sums"]
 
 
 # What fits into the buffer meets the full disk only when all is done: 5,000 bytes where 4,096 have room.
@@ -396,7 +424,7 @@ TWO_ON_A_FULL_DISK = """
         with FORMAT.writer(folder, "train", ()) as train, FORMAT.writer(folder, "test", ()):
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
             try:
-                train.add(Record(9, (1.0,), bytes(100_000), "a.jpg"))
+                train.add(Record(9, (1.0,), bytes(2_000_000), "a.jpg"))
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     except OSError as error:

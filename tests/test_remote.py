@@ -209,6 +209,35 @@ def test_a_pattern_brings_all_its_files_and_what_lies_beside(memory: Any) -> Non
         local_copy("memory://tars/val-*.tar")
 
 
+@pytest.mark.parametrize(("to", "pattern"), [("webdataset", "train-*.tar"), ("parquet", "train-*.parquet")])
+def test_shards_in_a_bucket_are_opened_by_a_pattern(
+    to: str, pattern: str, store: ObjectStore, class_folders: Folders, tmp_path: Path
+) -> None:
+    pictures = class_folders(red=12, green=12)
+    store.fill(f"shards-{to}", {})
+    (shard, _) = pack(pictures, into=f"s3://shards-{to}/all", to=to, shard_size=16_000).shards
+    assert shard.path == f"s3://shards-{to}/all/{pattern}"
+    pack(pictures, into=tmp_path / "here", to=to, shard_size=16_000)
+    dataset = open_dataset(str(shard.path))
+    assert dataset.labels == ("green", "red")
+    assert samples(str(shard.path)) == samples(tmp_path / "here" / pattern)
+    assert call(["shards", "verify", str(shard.path)]) == 0
+    assert call(["shards", "ls", str(shard.path)]) == 0
+    told = Told()
+    open_dataset(str(shard.path), told)
+    assert told.notes == []
+    pack(pictures, into=f"s3://shards-{to}/all", to=to)  # fewer shards: the others go
+    assert samples(str(shard.path)) == samples(tmp_path / "here" / pattern)
+
+
+def test_an_imagefolder_keeps_its_list_of_records(memory: Any, class_folders: Folders, tmp_path: Path) -> None:
+    pictures = class_folders(red=6, green=6)
+    pack(pictures, into="memory://out", to="imagefolder")
+    pack(pictures, into=tmp_path / "here", to="imagefolder")
+    assert samples("memory://out/train") == samples(tmp_path / "here" / "train")
+    assert call(["shards", "verify", "memory://out/train"]) == 0
+
+
 @given(st.integers(0, 200), st.integers(0, 300), st.integers(1, 5))
 def test_braces_stand_for_what_a_shell_makes_of_them(first: int, more: int, width: int) -> None:
     written = f"{first:0{width}}..{first + more:0{width}}"
@@ -290,11 +319,8 @@ def test_a_file_that_changes_meanwhile_is_not_taken_for_either(memory: Any) -> N
     memory.pipe({"/live/train.rec": bytes(9), "/live/train.idx": bytes(9)})
 
     @contextmanager
-    def progress(_task: str, _total: int | None) -> Iterator[Advance]:
-        def advance(count: int = 1, note: str = "") -> None:
-            memory.pipe("/live/train.idx", b"new" * 3)
-
-        yield advance
+    def progress(task: str, total: int | None) -> Iterator[Advance]:
+        yield lambda count=1, note="": memory.pipe("/live/train.idx", b"new" * 3)
 
     with pytest.raises(DatasetError, match=r"memory://live/train\.rec was changed while it was being copied; run"):
         local_copy("memory://live/train.rec", progress)
@@ -387,7 +413,7 @@ def test_what_is_there_is_not_uploaded_again(memory: Any, class_folders: Folders
 def test_a_failure_uploads_nothing(memory: Any, class_folders: Folders, tmp_path: Path) -> None:
     pictures = class_folders(red=8, green=8)
     (tmp_path / "bad.lst").write_text("0\t0\tnowhere.jpg\n")
-    with pytest.raises(DatasetError, match="names nowhere"):
+    with pytest.raises(DatasetError, match="there is no file nowhere"):
         pack(pictures, into="memory://out", lists={"train": tmp_path / "bad.lst"})
 
     def fail() -> None:

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "fetch": "Bring labelled pictures from anywhere, with a ledger of where each came from.",
     "check": "Set aside pictures that would spoil training.",
     "pack": "Split a folder of pictures and pack it into record files.",
+    "shards": "Look into packed files: list, verify, repair and convert them.",
     "train": "Fit a classifier and write it as one .onnx file.",
     "evaluate": "Measure a model on pictures it has not seen.",
     "predict": "Classify pictures with a model.",

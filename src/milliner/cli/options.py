@@ -1,8 +1,9 @@
-"""Option values of the form ``name=value``, alone or several, and places that may be URLs."""
+"""Option values of the form ``name=value``, alone or several, sizes such as ``500MB``, and places that may be URLs."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     _PlaceType = click.ParamType[Path | str]
     _PairsType = click.ParamType[Mapping[str, Any]]
     _NamingType = click.ParamType[tuple[str, str]]
+    _SizeType = click.ParamType[int]
 else:  # generic since click 8.4 only
-    _PlaceType = _PairsType = _NamingType = click.ParamType
+    _PlaceType = _PairsType = _NamingType = _SizeType = click.ParamType
 
 
 class Place(_PlaceType):
@@ -66,3 +68,25 @@ class Naming(_NamingType):
         if not sign or not label or not name:
             self.fail(f"{value!r} is not of the form label=name.", param, ctx)
         return label, name
+
+
+_UNITS: Final = {"": 1, "b": 1} | {
+    f"{sign}{end}": base**power for power, sign in enumerate("kmgt", 1) for end, base in (("b", 1000), ("ib", 1024))
+}
+
+
+class Size(_SizeType):
+    """``500MB`` as a number of bytes: B, KB, MB, GB, TB by the thousand, KiB, MiB, GiB, TiB by 1024; bytes without."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads number and unit, in any case; a wrong one ends the command as wrong usage."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([a-z]*)\s*", value.lower(), re.ASCII)
+        if not match or match[2] not in _UNITS or float(match[1]) * _UNITS[match[2]] < 1:
+            self.fail(
+                f"{value!r} is no size; write a number with B, KB, MB, GB, KiB, MiB or GiB, such as 500MB.", param, ctx
+            )
+        return int(float(match[1]) * _UNITS[match[2]])

@@ -38,6 +38,14 @@ def common_options(function: Function) -> Function:
     return as_json(debug(function))
 
 
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What computes: this machine's cores, or the Ray cluster of RAY_ADDRESS (without one: a Ray started here).",
+)
+
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all chance."
 )

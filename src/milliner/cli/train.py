@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from milliner.cli.options import Naming
-from milliner.cli.terminal import common_options, print_json, print_table, progress, seed_option
+from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
 from milliner.images.resize import DEFAULT_SIZE
 
 
@@ -17,6 +17,7 @@ from milliner.images.resize import DEFAULT_SIZE
 )
 @click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
 @click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, help="Pixels a side that the network sees.")
+@engine_option
 @seed_option
 @common_options
 def train(
@@ -25,17 +26,25 @@ def train(
     init: tuple[tuple[str, str], ...],
     abstain_below: float,
     size: int,
+    engine: str,
     seed: int,
     as_json: bool,
 ) -> None:
-    """Fit a classifier to DATASET (a folder of class folders, or a .rec file: the training split).
+    """Fit a classifier to DATASET (a folder of class folders, a .rec file, or a URL of one: the training split).
 
     Embeddings are remembered, so that training again on the same pictures takes about a second.
     """
     from milliner.training.train import train as fit
 
     result = fit(
-        dataset, into=into, init=dict(init), abstain_below=abstain_below, size=size, seed=seed, progress=progress
+        dataset,
+        into=into,
+        init=dict(init),
+        abstain_below=abstain_below,
+        size=size,
+        seed=seed,
+        engine=engine,
+        progress=progress,
     )
     if as_json:
         print_json(result.to_json())

@@ -31,3 +31,7 @@ class UnreadableImageError(MillinerError):
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type["UnreadableImageError"], tuple[str, str]]:
+        """Another process can be sent it."""
+        return type(self), (self.reason, str(self))

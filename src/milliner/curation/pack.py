@@ -1,52 +1,35 @@
-"""Packs a labelled folder: check, split, and one record file for each split."""
+"""Packs a labelled folder: check, split, and the files of each split."""
 
 import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from milliner.core.address import is_url
-from milliner.core.errors import DatasetError
-from milliner.core.parallel import ordered_map
-from milliner.core.progress import Advance, Progress, silent
+from milliner.core.errors import DatasetError, SettingsError
+from milliner.core.plugins import find_plugin, find_plugins
+from milliner.core.progress import Progress, silent
 from milliner.core.seed import check_seed
-from milliner.curation.check import check
-from milliner.curation.split import DEFAULT_SPLIT, Picture, check_names, check_shares, deal
-from milliner.images.check import check_entries
-from milliner.images.folder import Entry, read_bounded
-from milliner.images.ledger import LEDGER_NAME, PictureRow
+from milliner.curation.earlier import packed_here
+from milliner.curation.encode import Recipe
+from milliner.curation.engine import engine as engine_of
+from milliner.curation.plan import Order, Plan, SetAside
+from milliner.curation.write import Output, Shard, write
 from milliner.images.local_copy import path_of
 from milliner.images.published import published
-from milliner.shards.format import Record, Writer
-from milliner.shards.lists import ListLine, read_list
-from milliner.shards.recordio import FORMAT
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One written file."""
-
-    split: str
-    path: Path | str
-    """A URL where it was packed into one."""
-    records: int
-    per_class: Mapping[str, int]
+from milliner.images.reencode import Reencoding
+from milliner.shards.format import Format
 
 
 @dataclass(frozen=True)
 class PackResult:
-    """The written files, and what was left out of them and why."""
+    """The written splits, what was left out of them and why, and what a user should know of them."""
 
     shards: tuple[Shard, ...]
-    set_aside: tuple[PictureRow, ...]
-
-    def at(self, address: str) -> "PackResult":
-        """The same, uploaded to a folder's URL."""
-        shards = (replace(each, path=f"{address.rstrip('/')}/{Path(each.path).name}") for each in self.shards)
-        return replace(self, shards=tuple(shards))
+    set_aside: tuple[SetAside, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The `pack --json` shape."""
@@ -56,15 +39,8 @@ class PackResult:
                 for s in self.shards
             ],
             "set_aside": [{"file": row.file, "reason": row.reason} for row in self.set_aside],
+            "notes": list(self.notes),
         }
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which line goes where, and the names of the label numbers."""
-
-    splits: Mapping[str, list[ListLine]]
-    labels: tuple[str, ...]
 
 
 def pack(
@@ -74,47 +50,134 @@ def pack(
     split: Mapping[str, float] | None = None,
     lists: Mapping[str, str | Path] | None = None,
     seed: int = 0,
+    group: str | None = None,
+    to: str = "recordio",
+    shard_size: int | None = None,
+    resize: int | None = None,
+    quality: int | None = None,
+    format: str | None = None,  # noqa: A002 - the name of the option
+    center_crop: bool = False,
+    check: bool = True,
+    quick: bool = False,
+    engine: str = "local",
     progress: Progress = silent,
 ) -> PackResult:
-    """Packs ``<folder>/<label>/<file>`` into RecordIO files named after their splits.
+    """Packs ``<folder>/<label>/<file>`` into files named after their splits.
 
-    The pictures' bytes pass through untouched; for the same list the files equal those of MXNet's
-    ``im2rec --pass-through`` byte for byte. The folder is checked first; findings go into its ledger, or into
-    one beside the packed files where the folder has none that can be written. What fails leaves nothing new.
+    The pictures' bytes pass through untouched unless `resize`, `quality`, `format` or `center_crop` asks for new ones;
+    for the same list the record files equal those of MXNet's ``im2rec --pass-through`` byte for byte.
+
+    A drawn split keeps pictures of one group on one side: near duplicates, frames of one video, and what `group`
+    says. It is remembered in the ledger by the pictures' content: pictures that come later never move one that was
+    there before, as long as shares, seed and group are the same. Findings and splits go into the folder's ledger; for
+    given lists, and where the folder cannot be written to, into one beside the packed files.
+
+    The same input gives the same bytes whatever the number of workers. What fails leaves nothing new; a run that was
+    killed is gone on with by the next one like it.
 
     Args:
-        folder: the labelled folder, or its URL.
-        into: where ``<split>.rec``, ``.idx``, ``.lst`` and ``.labels`` are written, a folder or its URL; all that was
-            packed there before goes, also splits of other names.
+        folder: the labelled folder, or its URL, of which a copy is made in the user's cache.
+        into: the folder that the packed files are written to, or its URL, to which they are uploaded when all are
+            whole; all that was packed there before goes, also splits of other names and formats.
         split: name and share of each split, summing to 1; train 0.7 and test 0.3 when left out.
         lists: name and ``.lst`` file of each split, instead of `split`; their ids and labels are kept.
         seed: decides the split and the order of records.
+        group: a column of the ledger (creator, page, provider, source ...), or a regular expression over the pictures'
+            paths whose first group, or whole match, says which belong together.
+        to: the format: recordio, webdataset, parquet, imagefolder.
+        shard_size: bytes after which a format of many files begins the next one.
+        resize: pixels of the shorter side, up to 8192.
+        quality: 1 to 100, of new jpg and webp files; 95 when left out.
+        format: of new files: jpg (when left out), png or webp.
+        center_crop: keep the square in the middle of each picture.
+        check: look at every picture first. Otherwise they are taken as they are, nothing is remembered, and only
+            `group` says which belong together; what is no picture by its first bytes, or cannot be decoded where new
+            files are made, is set aside all the same.
+        quick: check without the network: near duplicates are not looked for.
+        engine: what computes it: local, or ray for several machines.
         progress: told of every picture.
 
     Raises:
         DatasetError: the folder or a list cannot be used.
-        SettingsError: the shares do not sum to 1, a split's name cannot be a file's name, or the seed is below 0.
+        SettingsError: shares, names, seed, group or an option of the new pictures are not what they may be.
     """
     check_seed(seed)
+    if lists and group is not None:
+        raise SettingsError("Lists say where each picture goes, so there is nothing to group; leave one of them out.")
+    if shard_size is not None and shard_size < 1:
+        raise SettingsError(f"The size of a shard must be above 0 bytes, not {shard_size}.")
     root = path_of(folder, progress)
-    if is_url(into):
-        with published(str(into), obsolete=_packed_here, progress=progress) as scratch:
-            packed = pack(root, into=scratch, split=split, lists=lists, seed=seed, progress=progress)
-        return packed.at(str(into))
-    target = Path(into)
-    _check_apart(root, target)
+    with _published(into, progress) as target:
+        _check_apart(root, target)
+        order = Order(root, _ledger(root, target, drawn=not lists), check, quick, engine)
+        recipe = Recipe(os.fspath(root), _reencoding(resize, quality, format, center_crop), check)
+        output = Output(target, _format(to), shard_size, tuple(Path(path) for path in (lists or {}).values()))
+        with _nothing_new_on_failure(target, order.ledger), engine_of(engine, [root]) as spread:
+            plan = _plan(order, split, lists, seed, group, progress)
+            shards, refused = write(plan, recipe, output, spread, progress)
+    return PackResult(tuple(_at(into, shard) for shard in shards), (*plan.set_aside, *refused), plan.notes)
+
+
+def _published(into: str | Path, progress: Progress) -> AbstractContextManager[Path]:
+    """The folder to pack into; of a URL one whose files are uploaded in the end."""
+    if not is_url(into):
+        return nullcontext(Path(into))
+    return published(str(into), obsolete=packed_here, progress=progress)
+
+
+def _at(into: str | Path, shard: Shard) -> Shard:
+    return replace(shard, path=f"{into}".rstrip("/") + f"/{Path(shard.path).name}") if is_url(into) else shard
+
+
+def _plan(
+    order: Order,
+    split: Mapping[str, float] | None,
+    lists: Mapping[str, str | Path] | None,
+    seed: int,
+    group: str | None,
+    progress: Progress,
+) -> Plan:
+    # Imported here, since a plan from lists alone needs little, and im2rec's users pack small folders often.
+    if lists:
+        from milliner.curation.given import plan_given
+
+        return plan_given(order, lists, progress)
+    from milliner.curation.drawn import plan_drawn
+    from milliner.curation.split import DEFAULT_SPLIT
+
+    return plan_drawn(order, split or DEFAULT_SPLIT, seed, group, progress)
+
+
+def _reencoding(resize: int | None, quality: int | None, name: str | None, center_crop: bool) -> Reencoding | None:
+    if resize is None and quality is None and name is None and not center_crop:
+        return None
+    return Reencoding(resize, quality, name or "jpg", center_crop)
+
+
+def _format(name: str) -> Format:
+    found: Format | None = find_plugin("milliner.shards", "FORMAT", name)
+    if found is None:
+        known = ", ".join(find_plugins("milliner.shards", "FORMAT"))
+        raise SettingsError(f"There is no format {name!r} to pack to; give one of {known}.")
+    return found
+
+
+def _check_apart(root: Path, target: Path) -> None:
+    """Packed files inside a class folder, or in what would become one, would be taken for pictures."""
+    inside = target.resolve().is_relative_to(root.resolve()) and target.resolve().relative_to(root.resolve()).parts
+    if inside and not inside[0].startswith("."):
+        raise DatasetError(
+            f"{target} lies inside {root}, where it would be taken for a class; pack into another folder."
+        )
+
+
+def _ledger(root: Path, target: Path, drawn: bool) -> Path:
+    """The folder's own where it may be written, so that a drawn split is known whatever it is packed into."""
+    from milliner.images.ledger import LEDGER_NAME
+
     own = root / LEDGER_NAME
-    ledger = own if os.access(own, os.W_OK) and os.access(root, os.W_OK) else target / LEDGER_NAME
-    with _nothing_new_on_failure(target, ledger):
-        plan, set_aside = _plan(root, split, lists, seed, ledger, progress)
-        paths = {name: target / f"{name}{FORMAT.suffix}" for name in plan.splits}
-        with progress("pack", sum(len(lines) for lines in plan.splits.values())) as advance, ExitStack() as files:
-            # All splits are on the disk before one takes its name: a new train and an old test might share pictures.
-            writers = {name: files.enter_context(FORMAT.writer(target, name, plan.labels)) for name in paths}
-            for name, lines in plan.splits.items():
-                _write(root, lines, writers[name], advance)
-            _remove_earlier(target, paths.values(), spare=(lists or {}).values())
-    return PackResult(tuple(_shard(name, path, plan) for name, path in paths.items()), set_aside)
+    writable = os.access(root, os.W_OK) and (os.access(own, os.W_OK) if own.exists() else drawn)
+    return own if writable else target / LEDGER_NAME
 
 
 @contextmanager
@@ -131,113 +194,3 @@ def _nothing_new_on_failure(target: Path, ledger: Path) -> Iterator[None]:
             for folder in folders:
                 folder.rmdir()
         raise
-
-
-def _plan(
-    root: Path,
-    split: Mapping[str, float] | None,
-    lists: Mapping[str, str | Path] | None,
-    seed: int,
-    ledger: Path,
-    progress: Progress,
-) -> tuple[_Plan, tuple[PictureRow, ...]]:
-    """Checks the folder, and deals out what may be used; what may not comes second."""
-    if lists:
-        check_names(lists)
-        given = {name: read_list(Path(path)) for name, path in lists.items()}
-        listed = check_entries(root, _entries(root, given), ledger=ledger, progress=progress)
-        return _plan_given(given, listed.kept), listed.set_aside
-    shares = split or DEFAULT_SPLIT
-    check_shares(shares)
-    checked = check(root, ledger=ledger, progress=progress)
-    return _plan_drawn(checked.kept, shares, seed), checked.set_aside
-
-
-def _check_apart(root: Path, target: Path) -> None:
-    """Packed files inside a class folder, or in what would become one, would be taken for pictures."""
-    inside = target.resolve().is_relative_to(root.resolve()) and target.resolve().relative_to(root.resolve()).parts
-    if inside and not inside[0].startswith("."):
-        raise DatasetError(
-            f"{target} lies inside {root}, where it would be taken for a class; pack into another folder."
-        )
-
-
-def _plan_drawn(kept: tuple[PictureRow, ...], shares: Mapping[str, float], seed: int) -> _Plan:
-    labels = tuple(sorted({row.label for row in kept}))
-    if len(labels) < 2:
-        raise DatasetError(f"All usable pictures are of one class ({labels[0]}); add a folder for a second class.")
-    lines = [ListLine(place, (float(labels.index(row.label)),), row.file) for place, row in enumerate(kept)]
-    dealt = deal([Picture(row.file, row.label, row.sha256 or row.file) for row in kept], shares, seed)
-    by_key = {line.path: line for line in lines}
-    return _Plan({name: [by_key[key] for key in keys] for name, keys in dealt.splits.items()}, labels)
-
-
-def _entries(root: Path, given: Mapping[str, list[ListLine]]) -> list[Entry]:
-    entries: dict[str, Entry] = {}
-    for name, lines in given.items():
-        for line in lines:
-            if line.path in entries:
-                raise DatasetError(f"{line.path} is listed twice, the second time for {name}; list every picture once.")
-            if not (root / line.path).is_file():
-                raise DatasetError(
-                    f"The list for {name} names {line.path}, which is not in {root}; mend the list or the folder."
-                )
-            folder = line.path.partition("/")[0] if "/" in line.path else str(line.labels[0])
-            entries[line.path] = Entry(line.path, folder, root / line.path)
-    return [entries[key] for key in sorted(entries)]
-
-
-def _plan_given(given: Mapping[str, list[ListLine]], usable: tuple[PictureRow, ...]) -> _Plan:
-    kept = {row.file for row in usable}
-    splits = {name: [line for line in lines if line.path in kept] for name, lines in given.items()}
-    empty = [name for name, lines in splits.items() if not lines]
-    if empty:
-        raise DatasetError(f"No picture of the list for {empty[0]} is usable; see `milliner check`.")
-    return _Plan(splits, _names([line for lines in splits.values() for line in lines]))
-
-
-def _names(lines: list[ListLine]) -> tuple[str, ...]:
-    """The class folders' names in the order of the lists' numbers; none where numbers and folders do not agree."""
-    names: dict[float, set[str]] = {}
-    for line in lines:
-        folder, found, _ = line.path.partition("/")
-        names.setdefault(line.labels[0], set()).add(folder if found else "")
-    numbered = sorted(names) == [float(number) for number in range(len(names))]
-    each = [next(iter(names[number])) for number in sorted(names) if len(names[number]) == 1]
-    agree = numbered and len(each) == len(names) == len(set(each)) and all(each)
-    return tuple(each) if agree else ()
-
-
-def _write(root: Path, lines: list[ListLine], writer: Writer, advance: Advance) -> None:
-    for line, encoded in zip(lines, ordered_map(lambda line: read_bounded(root / line.path), lines), strict=True):
-        writer.add(Record(line.id, line.labels, encoded, line.path))
-        advance()
-    writer.sync()
-
-
-def _remove_earlier(target: Path, paths: Iterable[Path], spare: Iterable[str | Path]) -> None:
-    """Removes what was packed here before, since an old split might share pictures with a new one of another name.
-
-    Only packing writes a list and names beside a record file, so others' files stay, as do the lists that were given.
-    """
-    spared = {Path(path).resolve() for path in spare}
-    for path in paths:
-        path.unlink(missing_ok=True)
-    for name in _packed_here({path.name for path in target.iterdir() if path.is_file()}):
-        if (target / name).resolve() not in spared:
-            (target / name).unlink(missing_ok=True)
-
-
-def _packed_here(names: Collection[str]) -> list[str]:
-    """Of the names of files in a folder those that packing has written, the record files first."""
-    stems = [name.removesuffix(FORMAT.suffix) for name in sorted(names) if name.endswith(FORMAT.suffix)]
-    ours = [stem for stem in stems if {f"{stem}.lst", f"{stem}.labels"} <= set(names)]
-    endings = (FORMAT.suffix, ".idx", ".lst", ".labels")
-    return [f"{stem}{ending}" for ending in endings for stem in ours if f"{stem}{ending}" in names]
-
-
-def _shard(split: str, path: Path, plan: _Plan) -> Shard:
-    lines = plan.splits[split]
-    numbers = [line.labels[0] for line in lines]
-    counts = Counter(plan.labels[int(number)] if plan.labels else f"{number:g}" for number in numbers)
-    return Shard(split, path, len(lines), dict(sorted(counts.items())))

@@ -46,10 +46,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dealt:
-    """The keys of each split in their packed order, and of those that would link two splits and so are in none."""
+    """The keys of each split in their packed order, and those that are in none since they would link several."""
 
     splits: Mapping[str, list[str]]
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Keys, and the splits' names as a person would put it: ``train and test``."""
 
 
 def deal(
@@ -82,7 +83,7 @@ def deal(
     table = _Table(shares, seed, {picture.key: picture for picture in pictures})
     new = table.seat_known(links, known or {})
     table.seat_new(links, new)
-    return Dealt(table.splits(), tuple(sorted(table.left_out)))
+    return Dealt(table.splits(), dict(sorted(table.left_out.items())))
 
 
 def _check_sizes(pictures: Sequence[Picture], shares: Mapping[str, float]) -> None:
@@ -102,7 +103,7 @@ class _Table:
     seed: int
     pictures: Mapping[str, Picture]
     side: dict[str, str] = field(default_factory=dict)
-    left_out: set[str] = field(default_factory=set)
+    left_out: dict[str, str] = field(default_factory=dict)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Pictures by split and class."""
 
@@ -114,7 +115,7 @@ class _Table:
             # Of equal parts that of the smaller split stays, which can spare it less.
             stays = min(sizes, key=lambda name: (-sizes[name], self.shares.get(name, 0.0), name))
             self._seat([key for key in group if sides[key] == stays], stays)
-            self.left_out.update(key for key in group if sides[key] != stays)
+            self._leave_out((key for key in group if sides[key] != stays), sizes)
         return self.pictures.keys() - sides.keys()
 
     def seat_new(self, links: Sequence[Link], new: set[str]) -> None:
@@ -124,7 +125,7 @@ class _Table:
             names = {self.side[key] for key in group if key in self.side}
             newcomers = [key for key in group if key in new]
             if len(names) > 1:
-                self.left_out.update(newcomers)
+                self._leave_out(newcomers, names)
             elif names:
                 self._seat(newcomers, *names)
             else:
@@ -140,6 +141,10 @@ class _Table:
         for key in keys:
             self.side[key] = split
             self.counts[split, self.pictures[key].label] += 1
+
+    def _leave_out(self, keys: Iterable[str], names: Iterable[str]) -> None:
+        linked = set(names)
+        self.left_out.update(dict.fromkeys(keys, " and ".join(name for name in self.shares if name in linked)))
 
     def _deal(self, groups: list[list[str]]) -> None:
         totals = Counter(self.pictures[key].label for key in [*self.side, *(key for group in groups for key in group)])

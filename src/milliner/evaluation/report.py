@@ -52,7 +52,9 @@ def write_report(path: Path, evaluation: Evaluation, model: Classifier, dataset:
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("milliner.evaluation", "."),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(f"milliner.{home}", ".") for home in ("evaluation", "curation")]
+        ),
         autoescape=True,  # labels and file names are strangers' text
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -1,7 +1,6 @@
 """Goes through a labelled folder and sets aside what would spoil training: nothing is moved, the ledger says it."""
 
 import hashlib
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,7 +137,7 @@ class _Looking:
     def __call__(self, entry: Entry) -> PictureRow:
         row = PictureRow(entry.key, entry.label, 0, 0, "set aside", reason="unreadable", root=self.place, rules=RULES)
         try:
-            facts = os.stat(entry.path)
+            facts = entry.path.stat()
         except OSError:
             return row
         row = replace(row, bytes=facts.st_size, modified_ns=facts.st_mtime_ns)

@@ -76,17 +76,21 @@ class Comparisons:
         query = "SELECT first, second, cosine, sameness FROM pairs WHERE recipe = ? ORDER BY first, second"
         return [PairRow(*row) for row in self._connection.execute(query, (recipe,))]
 
-    def forget_all_but(self, recipes: Iterable[str]) -> None:
-        """Drops what was found by other recipes, and of contents that no checked file has any more."""
-        kept = list(recipes)
-        marks = ", ".join("?" * len(kept))
+    def forget_all_but(self, recipes: Iterable[str], facts: Iterable[str]) -> None:
+        """Drops what was found by other recipes, other facts, and what is of contents that no checked file has now."""
+        gone = "NOT IN (SELECT sha256 FROM pictures WHERE sha256 IS NOT NULL)"
         with self._connection:
             self._connection.execute("BEGIN")
             for table in ("compared", "pairs"):
-                self._connection.execute(f"DELETE FROM {table} WHERE recipe NOT IN ({marks})", kept)  # noqa: S608
-            gone = "NOT IN (SELECT sha256 FROM pictures WHERE sha256 IS NOT NULL)"
-            self._connection.execute(f"DELETE FROM compared WHERE sha256 {gone}")
+                self._drop_others(table, recipes)
+            self._drop_others("facts", facts)
+            self._connection.execute(f"DELETE FROM compared WHERE sha256 {gone}")  # noqa: S608
             self._connection.execute(f"DELETE FROM pairs WHERE first {gone} OR second {gone}")  # noqa: S608
+
+    def _drop_others(self, table: str, recipes: Iterable[str]) -> None:
+        kept = list(recipes)
+        marks = ", ".join("?" * len(kept))
+        self._connection.execute(f"DELETE FROM {table} WHERE recipe NOT IN ({marks})", kept)  # noqa: S608
 
     def judged(self, recipe: str) -> list[JudgedRow]:
         """What was found of every label."""

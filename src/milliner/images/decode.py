@@ -13,6 +13,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from milliner.core.errors import UnreadableImageError
 from milliner.images.quiet import Quiet
+from milliner.images.raw import MAX_BYTES as MAX_BYTES
+from milliner.images.raw import is_web_page
+from milliner.images.raw import refusal as refusal
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """What is read. A short list keeps rarely tested decoders away from files that strangers made."""
@@ -22,9 +25,6 @@ DECODER: Final = f"pillow {PIL.__version__}"
 
 MAX_PIXELS: Final = 89_000_000
 """Pictures of more pixels are refused before they are decoded (decompression bombs)."""
-
-MAX_BYTES: Final = 64 * 2**20
-"""Files of more bytes are refused before they are read."""
 
 _SHRINK_MARGIN: Final = 2  # decode a JPEG at no less than twice the wanted side, so that resizing still averages
 
@@ -52,17 +52,6 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_SIGNATURES: Final = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n\x1a\n",
-    b"GIF8",
-    b"RIFF",
-    b"BM",
-    b"II*\0",
-    b"MM\0*",
-    *(b"P%d" % kind for kind in range(1, 7)),
-)
-
 _pillow_quiet: Final = Quiet(r"PIL\.")  # Pillow warns of damaged metadata, which strangers' files are full of
 
 
@@ -88,13 +77,6 @@ def opened(encoded: bytes) -> Iterator[Image.Image]:
         raise _too_many_pixels() from error
     except DAMAGE as error:
         raise _damaged(error) from error
-
-
-def refusal(head: bytes) -> str | None:
-    """Why a file that begins like this is not worth reading on: ``web page`` or ``not a picture``; None if it is."""
-    if head.startswith(_SIGNATURES) or head[4:12] in (b"ftypavif", b"ftypavis"):
-        return None
-    return "web page" if _is_web_page(head) else "not a picture"
 
 
 def decode(encoded: bytes, shrink_to: int | None = None) -> Image.Image:
@@ -178,13 +160,8 @@ def _damaged(error: Exception) -> UnreadableImageError:
     return UnreadableImageError("undecodable", f"the picture is damaged ({error}); fetch or copy it again")
 
 
-def _is_web_page(encoded: bytes) -> bool:
-    head = encoded[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return head.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
-
-
 def _unknown_format(encoded: bytes) -> str:
-    if _is_web_page(encoded):
+    if is_web_page(encoded):
         return "the file is a web page, not a picture; fetch it again from the picture's own address"
     if encoded[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return "the picture is HEIC; export it as JPEG"

@@ -16,21 +16,27 @@ except ImportError:  # Windows has no such lock; the rename at the end is atomic
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, resume: bool = False) -> Iterator[IO[bytes]]:
     """Opens ``.<name>.part`` beside `path`; on success it is flushed to disk and takes the name, on failure it goes.
 
     The folder is made where it is missing. A process killed midway leaves the part, which the next writer
     overwrites, and the old `path` untouched. Raises MillinerError while another process writes the same file.
+
+    Args:
+        path: the name that the file is to have.
+        resume: keeps what a killed writer has left, to be gone on with; the part then also stays where the
+            writer is interrupted, as by Ctrl-C, and goes where an error ends it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with _named(path, part), _open_alone(part, path) as file:
+    with _named(path, part), _open_alone(part, path, resume) as file:
         try:
             yield file
             sync(file)
             part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
+        except BaseException as error:
+            if isinstance(error, Exception) or not resume:
+                part.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
 
@@ -95,14 +101,14 @@ def read_at_most(path: Path, limit: int) -> bytes:
 def held_alone(lock: Path, path: Path) -> Iterator[None]:
     """Keeps `path` to this process by a lock file that is there as long; raises MillinerError while another has it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with _open_alone(lock, path):
+    with _open_alone(lock, path, resume=False):
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
 
 
-def _open_alone(part: Path, path: Path) -> IO[bytes]:
+def _open_alone(part: Path, path: Path, resume: bool) -> IO[bytes]:
     while True:
         file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
         if fcntl is not None:
@@ -112,7 +118,8 @@ def _open_alone(part: Path, path: Path) -> IO[bytes]:
                 file.close()
                 raise MillinerError(f"{path} is being written by another process; wait for it to end.") from error
         if _is_at(part, file):
-            file.truncate(0)
+            if not resume:
+                file.truncate(0)
             return file
         file.close()  # between the opening and the lock another writer has renamed this very file into place
 

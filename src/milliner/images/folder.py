@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from milliner.core.errors import DatasetError, UnreadableImageError
+from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
-from milliner.images.decode import MAX_BYTES
-from milliner.images.files import read_at_most
+from milliner.images.aside import holds_asides
 from milliner.images.ledger import LEDGER_NAME, Ledger
+from milliner.images.raw import read_bounded as read_bounded
 from milliner.images.verdicts import set_twins_aside, stands
 
 _LEDGER_FILES: Final = {LEDGER_NAME, f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"}
@@ -26,7 +26,7 @@ class Entry:
 
 
 def list_entries(root: Path) -> list[Entry]:
-    """Every file below every class folder, sorted by key; hidden ones are left out.
+    """Every file below every class folder, sorted by key; hidden ones, and what is set aside, are left out.
 
     A class folder may be a link to a folder elsewhere; deeper links to folders are not followed, so a loop of
     links ends. Raises DatasetError when there is no class folder.
@@ -54,16 +54,32 @@ def storable(key: str) -> bool:
 
 
 def _is_class_folder(path: Path, root: Path) -> bool:
-    if path.name.startswith(".") or not path.is_dir():
+    if path.name.startswith(".") or not path.is_dir() or holds_asides(path):
         return False
     return not root.resolve().is_relative_to(path.resolve())  # a link back up would make the root its own class
 
 
 def _entries_below(folder: Path, root: Path) -> Iterator[Entry]:
-    for path in _visible_below(folder):
-        # A broken link is listed, to be reported as unreadable.
-        if path.is_file() or not path.exists():
-            yield Entry(path.relative_to(root).as_posix(), folder.name, path)
+    """One system call a folder and none a file, since there may be a hundred thousand."""
+    waiting = [(str(folder), folder.name)]
+    while waiting:
+        place, key = waiting.pop()
+        with os.scandir(place) as found:
+            for each in found:
+                if each.name.startswith("."):
+                    continue
+                if each.is_dir(follow_symlinks=False):
+                    waiting.append((each.path, f"{key}/{each.name}"))
+                elif each.name not in _LEDGER_FILES and _may_be_picture(each):
+                    yield Entry(f"{key}/{each.name}", folder.name, Path(each.path))
+
+
+def _may_be_picture(found: "os.DirEntry[str]") -> bool:
+    """Whether it is a regular file or a link to one. A broken link is, to be reported as unreadable."""
+    if not found.is_symlink():
+        return found.is_file()
+    path = Path(found.path)
+    return path.is_file() or not path.exists()
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
@@ -83,22 +99,6 @@ def _visible_below(folder: Path) -> Iterator[Path]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def read_bounded(path: Path) -> bytes:
-    """A picture file's bytes; raises UnreadableImageError with reason ``unreadable`` or ``too many bytes``."""
-    try:
-        return read_at_most(path, MAX_BYTES)
-    except FileNotFoundError as error:
-        raise UnreadableImageError("unreadable", f"{path} cannot be read: it is not there; check the path") from error
-    except OSError as error:
-        raise UnreadableImageError(
-            "unreadable", f"{path} cannot be read ({error.strerror}); check its rights"
-        ) from error
-    except DatasetError as error:
-        raise UnreadableImageError(
-            "too many bytes", f"{path} is over {MAX_BYTES >> 20} MiB; shrink it first"
-        ) from error
 
 
 class FolderDataset:

@@ -14,8 +14,12 @@ from milliner.images.remote import RemoteFile, in_one_sentence, on_the_web
 COMPANIONS: Final = (".idx", ".lst", ".labels", ".sums")
 """Endings of what may lie beside a packed file."""
 
+RECORDS_NAME: Final = ".records.jsonl"
+"""The one hidden file that belongs to a dataset: the list of records in a folder that was packed as pictures."""
+
 _MAX_FILES: Final = 10**7
 _ASKED_AT_ONCE: Final = 16
+_ASKED_ALONE: Final = 8  # files of a folder; for more it is listed
 _SIGNS: Final = re.compile(r"[*?\[{]")
 _SIGNS_ON_THE_WEB: Final = re.compile(r"[*{]")  # the others have a meaning of their own in a web address
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
@@ -109,7 +113,8 @@ def _pattern(system: Any, path: str) -> Found:
             exact.append(each)
     files |= _ask(system, folder, exact)
     split = path[len(folder) + 1 : sign.start() if sign else None].rstrip("-_.")
-    names = [f"{folder}/{split}{ending}" for ending in COMPANIONS if split]
+    stems = dict.fromkeys([*([split] if split else []), *(str(PurePosixPath(name).with_suffix("")) for name in files)])
+    names = [f"{folder}/{stem}{ending}" for stem in stems for ending in COMPANIONS]
     beside = _ask(system, folder, names, optional=True)
     return Found({**beside, **files} if files else {}, path[len(folder) :].lstrip("/"))
 
@@ -133,9 +138,14 @@ def _below_folder(system: Any, path: str, name: str) -> dict[str, RemoteFile]:
     """Everything visible, but for the ledger: what it says is of the files as they lie there."""
     found = system.find(path, detail=True).items()
     files = {_below(path, each): RemoteFile.of(info) for each, info in found if info["type"] == "file"}
-    visible = (each for each in files if not any(part.startswith(".") for part in each.split("/")))
-    wanted = [each for each in visible if not each.startswith(LEDGER_NAME) and not each.endswith("/")]
-    return {f"{name or 'files'}/{each}": files[each] for each in wanted}
+    return {f"{name or 'files'}/{each}": file for each, file in files.items() if belongs(each)}
+
+
+def belongs(name: str) -> bool:
+    """Whether a folder's file belongs to its dataset: all visible ones but ledgers do, and `RECORDS_NAME`."""
+    *folders, last = name.split("/")
+    visible = not any(part.startswith(".") for part in folders) and (last == RECORDS_NAME or not last.startswith("."))
+    return visible and not last.startswith(LEDGER_NAME) and last != ""
 
 
 def _below(folder: str, path: str) -> str:
@@ -159,9 +169,15 @@ def _ask(system: Any, folder: str, paths: list[str], *, optional: bool = False) 
 
     if not paths:
         return {}
+    if len(paths) > _ASKED_ALONE and not on_the_web(folder) and all("/" not in _below(folder, path) for path in paths):
+        listed = {_below(folder, info["name"]): RemoteFile.of(info) for info in system.ls(folder, detail=True)}
+        found = {name: listed[name] for name in (_below(folder, path) for path in paths) if name in listed}
+        if not optional and len(found) < len(paths):
+            raise FileNotFoundError(folder)
+        return found
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        found = pool.map(ask, paths)
-        return {_below(folder, path): file for path, file in zip(paths, found, strict=True) if file is not None}
+        answers = zip(paths, pool.map(ask, paths), strict=True)
+        return {_below(folder, path): file for path, file in answers if file is not None}
 
 
 def _keepable(name: str) -> bool:

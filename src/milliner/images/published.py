@@ -13,8 +13,7 @@ from milliner.core.errors import DatasetError
 from milliner.core.progress import Progress, silent
 from milliner.images.cache import cache_folder
 from milliner.images.files import write_atomically
-from milliner.images.ledger import LEDGER_NAME
-from milliner.images.listing import COMPANIONS
+from milliner.images.listing import COMPANIONS, RECORDS_NAME, belongs
 from milliner.images.lock import held
 from milliner.images.remote import (
     OBJECT_STORES,
@@ -97,14 +96,14 @@ class _Upload:
         there = self._there(names)
         known = self._read()
         changed = [name for name in names if not _is_there(known.get(name), sums[name], there.get(name))]
-        gone = set(obsolete(there)) - set(names) | {name for name in changed if name in there and _opens(name)}
+        gone = set(obsolete(there)) - set(names) | {name for name in changed if name in there and _rank(name)}
         with in_one_sentence(self._address, verb="written"):
-            for name in sorted(gone, key=_opens, reverse=True):  # nobody opens what loses its parts one by one
+            for name in sorted(gone, key=_rank, reverse=True):  # nobody opens what loses its parts one by one
                 self._system.rm_file(f"{self._path}/{name}")
         known = {name: known[name] for name in names if name in known and name not in changed}
         with progress("upload", len(changed)) as advance, ThreadPoolExecutor(_WORKERS) as pool:
-            for opens in (False, True):
-                some = [name for name in changed if _opens(name) is opens]
+            for rank in range(3):
+                some = [name for name in changed if _rank(name) == rank]
                 for name, version in zip(some, pool.map(self._put, some), strict=True):
                     known[name] = (sums[name], version)
                     write_atomically(self._journal, json.dumps(known).encode())
@@ -113,9 +112,9 @@ class _Upload:
 
     def _names(self) -> Iterator[str]:
         for path in self.files.rglob("*"):
-            parts = path.relative_to(self.files).parts
-            if path.is_file() and not any(part.startswith((".", LEDGER_NAME)) for part in parts):
-                yield "/".join(parts)
+            name = path.relative_to(self.files).as_posix()
+            if path.is_file() and belongs(name):
+                yield name
 
     def _sum(self, name: str) -> str:
         with (self.files / name).open("rb") as file:
@@ -169,6 +168,6 @@ def _is_there(known: tuple[str, str] | None, digest: str, file: RemoteFile | Non
     return bool(file and file.version) and known == (digest, file.version if file else "")
 
 
-def _opens(name: str) -> bool:
-    """Whether a user opens a split by this file; others lie beside it."""
-    return not name.endswith(COMPANIONS)
+def _rank(name: str) -> int:
+    """When a file comes: first what lies beside others, then what a split is opened by, then lists of such files."""
+    return 0 if name.endswith(COMPANIONS) else 2 if name.endswith(RECORDS_NAME) else 1

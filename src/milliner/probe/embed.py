@@ -1,16 +1,21 @@
 """Runs a dataset through the frozen backbone, or takes from the cache what went through it before."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.backbones.backbone import GRAPH_VERSION, Backbone
+from milliner.backbones.backbone import backbone as find_backbone
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import UnreadableImageError
-from milliner.core.parallel import ordered_map
+from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset, fingerprint
 from milliner.images.decode import DECODER
@@ -47,11 +52,50 @@ class _Row:
     reason: str = ""
 
 
-def embed(
-    dataset: Dataset, backbone: Backbone, policy: ResizePolicy, cache_file: Path, progress: Progress = silent
-) -> Embedded:
-    """Embeds every picture of a dataset, spread over the cores, a few in memory at a time.
+@dataclass(frozen=True)
+class Embedder:
+    """The work on one picture: from its file's bytes to its SHA-256 and embedding, or to why there is none.
 
+    Another process can be sent it; each opens the backbone once, when the first picture comes.
+    """
+
+    backbone: str
+    policy: ResizePolicy
+
+    def __call__(self, encoded: bytes) -> tuple[str, NDArray[np.float32] | str]:
+        """The embedding, [width], or the reason of an unreadable picture."""
+        sha256 = hashlib.sha256(encoded).hexdigest()
+        try:
+            square = self.policy.load(encoded)
+        except UnreadableImageError as error:
+            return sha256, error.reason
+        return sha256, _runtime(self.backbone).run(square[None], ["embedding"])["embedding"][0]
+
+
+_opening: Final = Lock()
+
+
+@lru_cache(maxsize=1)
+def _opened(name: str) -> Runtime:
+    return Runtime(find_backbone(name).onnx_file().read_bytes())
+
+
+def _runtime(name: str) -> Runtime:
+    with _opening:  # threads that begin together would each load it
+        return _opened(name)
+
+
+def embed(
+    dataset: Dataset,
+    backbone: Backbone,
+    policy: ResizePolicy,
+    cache_file: Path,
+    progress: Progress = silent,
+    spread: Spread = ordered_map,
+) -> Embedded:
+    """Embeds every picture of a dataset, a few in memory at a time, spread over this machine's cores or by `spread`.
+
+    Other machines are sent the pictures' bytes, so they need not reach the dataset; the cache is read and written here.
     Unreadable pictures and exact copies are left out and named. Raises MillinerError when the cache cannot be used.
     """
     with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache, progress("embed", len(dataset)) as advance:
@@ -62,8 +106,14 @@ def embed(
                 rows[place] = known
                 advance()
         missing = [place for place in range(len(dataset)) if place not in rows]
-        for place, row in zip(missing, _compute(dataset, missing, backbone, policy, cache), strict=True):
-            rows[place] = row
+        embedder = Embedder(backbone.name, policy)
+        pictures = (_encoded(dataset, place) for place in missing)
+        for place, (sha256, found) in zip(missing, spread(embedder, pictures), strict=True):
+            if isinstance(found, str):
+                rows[place] = _Row(dataset.key(place), reason=found)
+            else:
+                cache.put(sha256, found)
+                rows[place] = _Row(dataset.key(place), sha256, found)
             advance()
     return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.width)
 
@@ -77,24 +127,12 @@ def _remembered(dataset: Dataset, place: int, cache: EmbeddingCache, width: int)
     return _Row(sample.key, sample.sha256, known, cached=True) if known is not None and len(known) == width else None
 
 
-def _compute(
-    dataset: Dataset, places: list[int], backbone: Backbone, policy: ResizePolicy, cache: EmbeddingCache
-) -> Iterator[_Row]:
-    if not places:
-        return  # the backbone need not even be loaded
-    runtime = Runtime(backbone.onnx_file().read_bytes())
-
-    def compute(place: int) -> _Row:
-        try:
-            sample = dataset[place]
-            square = policy.load(sample.encoded)
-        except UnreadableImageError as error:
-            return _Row(dataset.key(place), reason=error.reason)
-        embedding = runtime.run(square[None], ["embedding"])["embedding"][0]
-        cache.put(sample.sha256, embedding)
-        return _Row(sample.key, sample.sha256, embedding)
-
-    yield from ordered_map(compute, places)
+def _encoded(dataset: Dataset, place: int) -> bytes:
+    """A picture's bytes; none of one that became unreadable since it was looked up, which is found again as damaged."""
+    try:
+        return dataset[place].encoded
+    except UnreadableImageError:
+        return b""
 
 
 def recipe(backbone: Backbone, policy: ResizePolicy) -> str:

@@ -45,6 +45,10 @@ sources = {sources}
 train = 0.7
 test = 0.3
 
+[pack]
+# group = "creator"    # pictures of one creator stay on one side; also page, source ..., or a regular expression
+# resize = 512         # pixels of the shorter side; without it the files are packed as they are
+
 [train]
 size = {size}           # pixels a side that the network sees; smaller is faster, larger sees smaller things
 abstain_below = 0.0  # 0.8 would mark pictures whose best probability is under 80 % as doubtful

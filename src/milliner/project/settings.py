@@ -5,15 +5,17 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from milliner.core.credit import LICENCES
 from milliner.core.errors import MillinerError, SettingsError
 from milliner.core.imagenet import class_index
+from milliner.curation.groups import Grouping
 from milliner.curation.split import DEFAULT_SPLIT, check_shares
 from milliner.images.inspect import MIN_SIDE
+from milliner.images.reencode import Reencoding
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
@@ -56,6 +58,33 @@ class TrainSettings(_Strict):
     """Pixels a side of the square that the network sees, a multiple of 32."""
     abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The model abstains where its best probability is lower."""
+
+
+class PackSettings(_Strict):
+    """``[pack]``; without a key the pictures' bytes pass through untouched."""
+
+    group: str | None = None
+    """What else stays on one side of the split: a column of the ledger, or a regular expression over the paths."""
+    resize: int | None = None
+    """Pixels of the shorter side."""
+    quality: int | None = None
+    """1 to 100, of new jpg and webp files."""
+    format: Literal["jpg", "png", "webp"] | None = None
+    """Of new files."""
+    center_crop: bool = False
+    """Keep the square in the middle of each picture."""
+
+    @field_validator("group")
+    @classmethod
+    def _check_group(cls, value: str | None) -> str | None:
+        if value is not None:
+            _checked(Grouping.of, value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_pictures(self) -> Self:
+        _checked(Reencoding, self.resize, self.quality, self.format or "jpg", self.center_crop)
+        return self
 
 
 class SecretSettings(_Strict):
@@ -127,6 +156,7 @@ class Settings(_Strict):
     lists: dict[str, str] = {}
     """A .lst file for each split, instead of `split`."""
     fetch: FetchSettings = FetchSettings()
+    pack: PackSettings = PackSettings()
     train: TrainSettings = TrainSettings()
 
     @field_validator("split", "lists")
@@ -205,6 +235,7 @@ def _keys_of(table: list[str]) -> list[str]:
         "classes": ClassSettings,
         "fetch": FetchSettings,
         "fetch.secrets": SecretSettings,
+        "pack": PackSettings,
         "train": TrainSettings,
     }
     name = "classes" if table[:1] == ["classes"] else ".".join(table)

@@ -120,8 +120,9 @@ class Pack(Stage):
     name = "pack"
 
     def settings(self, project: Project) -> Any:
-        """The split or lists, and the seed."""
-        return [project.settings.split, project.settings.lists, project.settings.seed]
+        """The split or lists, the seed, and ``[pack]``."""
+        settings = project.settings
+        return [settings.split, settings.lists, settings.seed, settings.pack.model_dump()]
 
     def inputs(self, project: Project) -> str:
         """Every picture, and the lists."""
@@ -130,7 +131,9 @@ class Pack(Stage):
     def outputs(self, project: Project) -> Iterable[Path]:
         """The record files with what lies beside them."""
         names = project.settings.lists or project.settings.split
-        return [project.packed / f"{name}{end}" for name in names for end in (".rec", ".idx", ".lst", ".labels")]
+        return [
+            project.packed / f"{name}{end}" for name in names for end in (".rec", ".idx", ".lst", ".labels", ".sums")
+        ]
 
     def run(self, project: Project, progress: Progress) -> Outcome:
         """Packs ``pictures/`` into ``packed/``."""
@@ -141,9 +144,11 @@ class Pack(Stage):
             split=None if settings.lists else settings.split,
             lists=_lists(project) or None,
             seed=settings.seed,
+            **settings.pack.model_dump(),
             progress=progress,
         )
-        return Outcome(", ".join(f"{shard.split} {shard.records}" for shard in result.shards))
+        counts = ", ".join(f"{shard.split} {shard.records}" for shard in result.shards)
+        return Outcome("; ".join([counts, *result.notes]))
 
 
 class Train(Stage):

@@ -1,8 +1,10 @@
 """Classes of records: their numbers, which are first labels, and their names where there are any."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,41 +12,50 @@ from numpy.typing import NDArray
 from milliner.core.errors import DatasetError
 from milliner.shards.lists import read_lines
 
-LABELS_SUFFIX = ".labels"
+LABELS_SUFFIX: Final = ".labels"
 """Of a text beside packed files: the classes' names in the order of their numbers, a line each."""
 
 
 class Classes:
-    """Names of classes, and the class of every record.
+    """Names of classes, and the class of every record; nothing is looked at before it is asked for.
 
-    Where there are no names, each label that occurs is a class, called by its number.
+    Where there are no names, each label that occurs is a class, called by its number. Raises DatasetError where a label
+    is no class number, or has no name although there are names.
     """
 
-    def __init__(self, names: Sequence[str], first_labels: NDArray[Any], where: Path) -> None:
-        """Raises DatasetError where a label has no name although there are names."""
-        first_labels = first_labels.astype(np.float32)  # as precise as record files keep them
-        if names:
-            self.labels = tuple(names)
-            numbers = first_labels.astype(np.int64)
-            wrong = (numbers != first_labels) | (numbers < 0) | (numbers >= len(names))
-            if wrong.any():
-                raise DatasetError(
-                    f"{where} has a record with the label {first_labels[wrong][0]:g}, but names for {len(names)} "
-                    "classes, 0, 1, 2 ...; pack it again, or mend or delete the .labels file."
-                )
-            self._numbers = numbers
-        else:
-            found, self._numbers = np.unique(first_labels, return_inverse=True)
-            self.labels = tuple(number_name(float(number)) for number in found)
+    def __init__(self, names: Sequence[str], first_labels: Callable[[], NDArray[Any]], where: Path) -> None:
+        """`first_labels` reads that of every record; `where` is named where one is wrong."""
+        self._names, self._first_labels, self._where = tuple(names), first_labels, where
 
-    def __getitem__(self, index: int) -> str:
-        """The name of a record's class."""
-        return self.labels[int(self._numbers[index])]
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names in the order of their numbers."""
+        return self._names or tuple(number_name(float(number)) for number in np.unique(self._numbers))
 
-    @property
-    def targets(self) -> list[int]:
-        """The class number of every record."""
-        return [int(number) for number in self._numbers]
+    @cached_property
+    def targets(self) -> Sequence[int]:
+        """The class number of every record, four bytes for each."""
+        numbers = self._numbers if self._names else np.unique(self._numbers, return_inverse=True)[1]
+        return array("i", numbers.astype(np.int32).tobytes())
+
+    def name(self, label: float) -> str:
+        """What the class of a first label is called."""
+        if not label.is_integer() or label < 0:
+            raise DatasetError(
+                f"{self._where} has the label {label:g}, which is not a class number; pack it with 0, 1, 2 ..."
+            )
+        if self._names and label >= len(self._names):
+            raise DatasetError(
+                f"{self._where} has a label {int(label)}, but names for {len(self._names)} classes; pack it again."
+            )
+        return self._names[int(label)] if self._names else number_name(label)
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.float32]:
+        numbers = self._first_labels().astype(np.float32)  # as precise as record files keep them
+        for number in np.unique(numbers):
+            self.name(float(number))
+        return numbers
 
 
 def number_name(label: float) -> str:

@@ -13,13 +13,16 @@ from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
-from milliner.shards import tables, tars
+from milliner.images.listing import RECORDS_NAME
 from milliner.shards.classes import number_name
 from milliner.shards.dataset import formats, open_dataset
 from milliner.shards.format import Format, Packed, Record
-from milliner.shards.picture_folder import RECORDS_NAME
 
 _SPLIT: Final = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")
+
+_FILE_END: Final = re.compile(r"\.(rec|tar|parquet)$")
+_WILD: Final = re.compile(r"[{*?\[]")
+_NUMBERS: Final = re.compile(r"-\d+(-of-\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def convert(
         MillinerError: the format needs a package that is not installed, or another process writes the same split.
     """
     plugin = _format(to)
-    dataset, name = open_dataset(source), split or split_name(source)
+    dataset, name = open_dataset(source, progress), split or split_name(source)
     target = Path(into)
     _check(dataset, target, name, shard_size)
     labels, read = _names(dataset), _reader(dataset)
@@ -87,11 +90,8 @@ def split_name(source: str | Path) -> str:
     place = Path(source)
     if place.is_dir():
         return place.resolve().name
-    stem = place.name.partition("{")[0].partition("*")[0] if not place.exists() else place.name
-    stem = re.sub(r"\.(rec|tar|parquet)$", "", stem)
-    for split_of in (tars.split_of, tables.split_of):
-        stem = split_of(Path(f"{stem}.x"))
-    return stem.rstrip("-_.") or "data"
+    name = _FILE_END.sub("", place.name if place.exists() else _WILD.split(place.name, maxsplit=1)[0])
+    return _NUMBERS.sub("", name).rstrip("-_.") or "data"
 
 
 def _format(name: str) -> Format:
@@ -124,10 +124,14 @@ def _names(dataset: Packed | FolderDataset) -> tuple[str, ...]:
     """The classes' names; none where they are but the numbers of their labels."""
     if isinstance(dataset, FolderDataset):
         return dataset.labels
+    try:
+        labels = dataset.labels
+    except DatasetError:  # there are no names, and the labels are no class numbers
+        return ()
     first = {target: index for index, target in reversed(list(enumerate(dataset.targets)))}
-    numbers = {dataset.labels[target]: dataset.record(index).labels[0] for target, index in first.items()}
-    nameless = all(label in numbers and label == number_name(numbers[label]) for label in dataset.labels)
-    return () if nameless else dataset.labels
+    numbers = {labels[target]: dataset.record(index).labels[0] for target, index in first.items()}
+    nameless = all(label in numbers and label == number_name(numbers[label]) for label in labels)
+    return () if nameless else labels
 
 
 def _reader(dataset: Packed | FolderDataset) -> Callable[[int], Record]:

@@ -8,10 +8,11 @@ from milliner.core.errors import DatasetError
 from milliner.core.plugins import find_plugins
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
+from milliner.images.listing import RECORDS_NAME
 from milliner.images.local_copy import path_of
 from milliner.shards.format import Format, Packed
 from milliner.shards.patterns import expanded, is_pattern
-from milliner.shards.picture_folder import RECORDS_NAME, PictureFolder
+from milliner.shards.picture_folder import PictureFolder
 
 _COMPRESSED: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
@@ -24,12 +25,10 @@ def formats() -> dict[str, Format]:
 def open_dataset(path: str | Path, progress: Progress = silent) -> Packed | FolderDataset:
     """Opens a dataset; raises DatasetError when there is none or it has no samples.
 
-    Args:
-        path: a folder of class folders, a packed file, or many: a pattern such as ``train-*.tar`` or
-            ``train-{000000..000003}.tar``. What is there under that very name is no pattern. Also at any URL that
-            fsspec knows, of which there then is a copy in the user's cache. An imagefolder that is still as it was
-            written gives its records; once pictures have come or gone it is a folder like any other.
-        progress: told of what is copied.
+    `path` is a folder of class folders, a packed file, or many: a pattern such as ``train-*.tar`` or
+    ``train-{000000..000003}.tar``. What is there under that very name is no pattern. An imagefolder that is still as
+    it was written gives its records; once pictures have come or gone it is a folder like any other. Of
+    what lies at a URL a copy is opened, in the user's cache; `progress` is told of what is copied.
     """
     place = path_of(path, progress)
     dataset = _open_folder(place) if place.is_dir() else open_packed(place)
@@ -38,9 +37,12 @@ def open_dataset(path: str | Path, progress: Progress = silent) -> Packed | Fold
     return dataset
 
 
-def open_packed(path: str | Path) -> Packed:
-    """Opens packed files, or an imagefolder as it was written; raises DatasetError where there are none."""
-    place = Path(path)
+def open_packed(path: str | Path, progress: Progress = silent) -> Packed:
+    """Opens packed files, or an imagefolder as it was written; raises DatasetError where there are none.
+
+    `path` and `progress` are as for `open_dataset`.
+    """
+    place = path_of(path, progress)
     if (place / RECORDS_NAME).exists():
         return PictureFolder(place)
     if place.is_dir():
@@ -49,8 +51,8 @@ def open_packed(path: str | Path) -> Packed:
         )
     if place.exists():
         return _opened([place], path)
-    if is_pattern(str(path)):
-        return _opened(expanded(str(path)), path)
+    if is_pattern(str(place)):
+        return _opened(expanded(str(place)), path)
     raise DatasetError(f"There is no {path}; give a folder of class folders or {_kinds()}.")
 
 

@@ -16,10 +16,12 @@ from typing import IO, Any, Final
 
 from milliner.core.errors import DatasetError
 from milliner.images.files import held_alone, sync, sync_folder, write_atomically, write_quickly
+from milliner.images.listing import RECORDS_NAME
 from milliner.shards.classes import name_of
 from milliner.shards.endings import ending_of
 from milliner.shards.format import Format, Record
-from milliner.shards.picture_folder import RECORDS_NAME, PictureFolder
+from milliner.shards.picture_folder import PictureFolder
+from milliner.shards.staging import hidden, told_as
 from milliner.shards.texts import describe, record_key
 
 _PICTURE_NAME: Final = re.compile(r"[^.].*\.(jpe?g|png|webp|gif|bmp|tiff?|p[bgp]m|avif)", re.IGNORECASE | re.DOTALL)
@@ -42,10 +44,11 @@ class ImageFolder:
 
         An earlier folder that was not written here is left alone: DatasetError.
         """
-        final, place, old = folder / split, folder / f".{split}.{self.name}.part", folder / f".{split}.{self.name}.old"
+        final, place = folder / split, hidden(folder, split, self.name)
+        old = place.with_suffix(".old")
         if final.exists() and not (final / RECORDS_NAME).exists() and any(final.iterdir()):
             raise DatasetError(f"{final} is there and was not written by milliner; give another folder or split.")
-        with held_alone(folder / f".{split}.{self.name}.lock", final):
+        with held_alone(folder / f".{split}.{self.name}.lock", final), told_as(place, final):
             writer = PictureFolderWriter(final, place, labels, plan)
             try:
                 yield writer

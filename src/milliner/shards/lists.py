@@ -1,15 +1,21 @@
 """im2rec's ``.lst`` files: a line for each picture, ``id<tab>label[<tab>label...]<tab>path``."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from milliner.core.errors import DatasetError
 from milliner.images.files import read_at_most
 
-_LARGEST_LABEL: Final = 3.4e38  # record files hold labels as 32-bit floats
+_LARGEST_LABEL: Final = 3.4028234663852886e38  # record files hold labels as 32-bit floats
 _MAX_BYTES: Final = 2**28  # of a list, an index or a file of names: some four million lines
+
+
+_NOT_PLAIN: Final = re.compile(
+    r"^$|^/|//|(?:^|/)\.\.?(?:/|$)|/$|\0"
+)  # a closer look costs more than the rest of a line
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,8 @@ class ListLine:
     id: int
     labels: tuple[float, ...]
     path: str
+    number: int = field(default=0, compare=False)
+    """Its line in the file that it was read from, from 1."""
 
 
 def format_line(identity: int, labels: Sequence[float], path: str) -> str:
@@ -42,18 +50,21 @@ def read_lines(path: Path) -> list[str]:
 
 def read_list(path: Path) -> list[ListLine]:
     """Reads a list; raises DatasetError with the line's number where one does not hold together."""
-    lines = [_parse(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    lines = [parse_line(path, number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not lines:
         raise DatasetError(f"{path} lists no picture; write one line of id, label and path for each.")
-    seen: set[int] = set()
+    seen: dict[int, int] = {}
     for line in lines:
-        if line.id in seen:
-            raise DatasetError(f"{path} gives the id {line.id} twice; ids must differ.")
-        seen.add(line.id)
+        first = seen.setdefault(line.id, line.number)
+        if first != line.number:
+            raise DatasetError(
+                f"{path}, line {line.number}: gives the id {line.id} twice, first in line {first}; ids must differ."
+            )
     return lines
 
 
-def _parse(path: Path, number: int, line: str) -> ListLine:
+def parse_line(path: Path, number: int, line: str) -> ListLine:
+    """Reads one line; `path` and its `number` are for the DatasetError where it does not hold together."""
     columns = line.split("\t")
     if len(columns) < 3:
         raise DatasetError(f"{path}, line {number}: expected id, label and path with tabs between them.")
@@ -65,9 +76,16 @@ def _parse(path: Path, number: int, line: str) -> ListLine:
         ) from error
     if not 0 <= identity < 2**64 or not all(abs(label) <= _LARGEST_LABEL for label in labels):
         raise DatasetError(f"{path}, line {number}: the id or a label is out of range.")
-    picture = PurePosixPath(columns[-1])
+    return ListLine(identity, labels, _relative(path, number, columns[-1]), number)
+
+
+def _relative(path: Path, number: int, text: str) -> str:
+    """The picture's path with single slashes, inside the folder; raises DatasetError for one outside of it."""
+    if not _NOT_PLAIN.search(text):
+        return text
+    picture = PurePosixPath(text)
     if picture.is_absolute() or ".." in picture.parts:
-        raise DatasetError(
-            f"{path}, line {number}: {columns[-1]} is outside the pictures' folder; use paths relative to it."
-        )
-    return ListLine(identity, labels, picture.as_posix())
+        raise DatasetError(f"{path}, line {number}: {text} is outside the pictures' folder; use paths relative to it.")
+    if "\0" in text or not picture.parts:
+        raise DatasetError(f"{path}, line {number}: {text!r} cannot be a picture's path.")
+    return picture.as_posix()

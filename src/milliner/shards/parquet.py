@@ -27,6 +27,7 @@ from milliner.shards.texts import more_of, record_key
 
 _GROUP_BYTES: Final = 2**20  # of pictures in a row group, which is read as a whole
 _GROUP_ROWS: Final = 1024
+_ROW_BYTES: Final = 64  # that a row takes besides its picture, about
 
 
 class Parquet:
@@ -96,11 +97,12 @@ class ParquetWriter:
 
     def add(self, record: Record) -> None:
         """Takes one record."""
-        if self._bytes and self._bytes + len(record.encoded) > self._shard_size:
+        size = len(record.encoded) + _ROW_BYTES
+        if self._bytes and self._bytes + size > self._shard_size:
             self._finish_shard()
         self._group.append(record)
-        self._bytes += len(record.encoded)
-        self._group_bytes += len(record.encoded)
+        self._bytes += size
+        self._group_bytes += size
         if self._group_bytes >= _GROUP_BYTES or len(self._group) == _GROUP_ROWS:
             self._write_group()
 

@@ -14,6 +14,7 @@ from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
 from milliner.shards.classes import Classes
 from milliner.shards.format import Damage, Record
+from milliner.shards.sums import SUFFIX, Sums
 
 
 class Part(Protocol):
@@ -61,8 +62,10 @@ class PartsDataset:
 
     @cached_property
     def _classes(self) -> Classes:
-        labels = np.concatenate([part.first_labels for part in self._parts])
-        return Classes(self._names(), labels, self._parts[0].path)
+        def first_labels() -> NDArray[Any]:
+            return np.concatenate([part.first_labels for part in self._parts])
+
+        return Classes(self._names(), first_labels, self._parts[0].path)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -85,7 +88,7 @@ class PartsDataset:
     def __getitem__(self, index: int) -> Sample:
         """Reads one record."""
         record = self.record(index)
-        return Sample(record.key, self._classes[index], record.encoded)
+        return Sample(record.key, self._classes.name(record.labels[0]), record.encoded)
 
     def record(self, index: int) -> Record:
         """Reads one record as it was written; raises DatasetError where it is damaged."""
@@ -120,3 +123,14 @@ def shared_names(found: Sequence[tuple[str, ...]], files: Sequence[Path]) -> tup
     if len(set(found)) > 1:
         raise DatasetError(f"{files[0]} and {files[-1]} are of splits with different classes; open one at a time.")
     return found[0]
+
+
+def sums_beside(path: Path) -> tuple[Sums | None, Damage | None]:
+    """The checksums of a packed file, where it has any, and what is wrong where they cannot be used."""
+    beside = path.with_suffix(SUFFIX)
+    if not beside.exists():
+        return None, None
+    try:
+        return Sums.open(beside), None
+    except DatasetError as error:
+        return None, Damage(beside, 0, "", str(error))

@@ -8,15 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
 from milliner.images.files import read_at_most
+from milliner.images.listing import RECORDS_NAME
 from milliner.shards.classes import Classes
 from milliner.shards.format import Damage, Record
 from milliner.shards.texts import is_ours, restore
 
-RECORDS_NAME: Final = ".records.jsonl"
 _MAX_LIST: Final = 2**31  # bytes; some ten million records
 
 
@@ -30,11 +31,10 @@ class PictureFolder:
         head, *rows, foot = [self._parsed(line) for line in lines] if len(lines) > 1 else [{}, {}]
         whole = zlib.crc32(b"".join(lines[:-1])) == foot.get("crc32") and foot.get("records") == len(rows)
         names = head.get("labels")
-        if not whole or not isinstance(names, list) or not all(map(_is_row, rows)):
+        if not whole or not lines[-1].endswith(b"\n") or not isinstance(names, list) or not all(map(_is_row, rows)):
             raise self._wrong()
         self._rows = rows
-        labels = np.array([row["labels"][0] for row in rows], np.float32)
-        self._classes = Classes([str(name) for name in names], labels, folder)
+        self._classes = Classes([str(name) for name in names], self._first_labels, folder)
 
     @property
     def name(self) -> str:
@@ -71,7 +71,7 @@ class PictureFolder:
     def __getitem__(self, index: int) -> Sample:
         """Reads one picture."""
         record = self.record(index)
-        return Sample(record.key, self._classes[index], record.encoded)
+        return Sample(record.key, self._classes.name(record.labels[0]), record.encoded)
 
     def record(self, index: int) -> Record:
         """Reads one picture as a record; raises DatasetError where it is not the one that was written."""
@@ -102,6 +102,9 @@ class PictureFolder:
         except (DatasetError, OSError):
             return None
         return encoded if path.is_file() and zlib.crc32(encoded) == row["crc32"] else None
+
+    def _first_labels(self) -> NDArray[np.float32]:
+        return np.array([row["labels"][0] for row in self._rows], np.float32)
 
     def _lines(self) -> list[bytes]:
         try:

@@ -4,7 +4,7 @@ Source: the WebDataset format's description and ``webdataset.tariterators.base_p
 one picture, ``cls`` (the class number as text) and ``json`` (see `texts`); members of other kinds are passed over.
 """
 
-import posixpath
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 from milliner.core.errors import DatasetError
 from milliner.shards.format import Record
 from milliner.shards.mapped import MappedFile
-from milliner.shards.tar import Member, TarReader
+from milliner.shards.tar import MAGIC, MAGIC_AT, Member, TarReader
 from milliner.shards.texts import parse, restore
 
 UNKNOWN_PICTURE: Final = "bin"
@@ -59,10 +59,11 @@ class Samples:
     def at(self, place: int, end: int | None = None) -> Span | None:
         """The sample that begins at `place`, or behind members that belong to none; None at the tar's end.
 
-        Where its `end` is known, nothing behind that is looked at.
+        Where its `end` is given, its bytes are known to be as they were written, and none behind are looked at.
         """
         span: Span | None = None
-        while place != end and (member := self._tar.member(place)) is not None:
+        known = end is not None
+        while place != end and (member := self._tar.member(place, known=known)) is not None:
             self._file.touch(4096)  # a page for its header
             key, ending = _parts(member)
             if span and key and key != span.key:
@@ -76,6 +77,44 @@ class Samples:
                 raise self.damaged(member.start, f"there are two members {key}.{ending}")
             span.members[ending], span.end = member, member.end
         return span
+
+    def as_far_as_whole(self, place: int) -> Span | None:
+        """The sample that begins right at `place`, as far as its members hold together; None where none does."""
+        span: Span | None = None
+        while (member := self._sound_member(place)) is not None:
+            key, ending = _parts(member)
+            if not key or (span and (key != span.key or ending in span.members)):
+                break
+            span = span or Span(key, place, place)
+            span.members[ending], place = member, member.end
+            span.end = place
+        return span
+
+    def next_header(self, place: int) -> int:
+        """Where the next header is from `place` on, at any alignment, or the file's end."""
+        found = self._file.bytes.find(MAGIC, place + MAGIC_AT)
+        while found >= 0 and not self._tar.is_header(found - MAGIC_AT):
+            found = self._file.bytes.find(MAGIC, found + 1)
+        return found - MAGIC_AT if found >= 0 else len(self.content)
+
+    def _sound_member(self, place: int) -> Member | None:
+        try:
+            return self._tar.member(place)
+        except DatasetError:
+            return None
+
+    def fits(self, position: int, size: int, crc32: int) -> bool:
+        """Whether so many bytes are there and have this CRC-32."""
+        return position + size <= len(self.content) and self.crc32(position, position + size) == crc32
+
+    def crc32(self, start: int, end: int) -> int:
+        """Of the bytes from `start` to `end`."""
+        self._file.touch(end - start)
+        return zlib.crc32(self.content[start:end])
+
+    def is_described(self, span: Span) -> bool:
+        """Whether a sample has a ``json`` of ours."""
+        return "json" in span.members and parse(self._text(span, "json")) is not None
 
     def all(self) -> Iterator[Span]:
         """Every sample, found by going from header to header; raises DatasetError where a key comes twice."""
@@ -145,8 +184,8 @@ class Samples:
 
 def _parts(member: Member) -> tuple[str, str]:
     """Key and ending of a member; no key where it belongs to no sample."""
-    folder, name = posixpath.split(member.name)
+    folder, slash, name = member.name.rpartition("/")
     stem, dot, ending = name.partition(".")
     if member.folder or not stem or not dot:
         return "", ""
-    return posixpath.join(folder, stem), ending.lower()
+    return folder + slash + stem, ending.lower()

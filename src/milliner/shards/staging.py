@@ -98,7 +98,7 @@ def staged(folder: Path, split: str, kind: str, plan: str, settings: Sequence[ob
         MillinerError: another process writes the same split.
     """
     place, shown = hidden(folder, split, kind), folder / split
-    with held_alone(folder / f".{split}.{kind}.lock", shown), _named(place, folder):
+    with held_alone(folder / f".{split}.{kind}.lock", shown), told_as(place, folder):
         _begin(folder, place, hashlib.sha256(json.dumps([plan, *settings]).encode()).hexdigest() if plan else "")
         try:
             yield Staging(folder, place, split)
@@ -133,13 +133,13 @@ def _undo_appearing(folder: Path, place: Path) -> None:
 
 
 @contextmanager
-def _named(place: Path, folder: Path) -> Iterator[None]:
-    """Lets the system's errors name the file that the user will know."""
+def told_as(place: Path, shown: Path) -> Iterator[None]:
+    """Lets the system's errors name what the user will know: `shown`, or the file in it that is to be."""
     try:
         yield
     except OSError as error:
         if error.filename is None:
-            error.filename = str(folder)
+            error.filename = str(shown)
         elif Path(error.filename).is_relative_to(place):
-            error.filename = str(folder / Path(error.filename).relative_to(place))
+            error.filename = str(shown / Path(error.filename).relative_to(place))
         raise

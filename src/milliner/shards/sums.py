@@ -12,16 +12,17 @@ All numbers are little-endian. The file is a head, a table, and the sections tha
     CRC-32     u32      of all before it
 
 Every section begins at a multiple of 8; its CRC-32 is also over the zeros that fill it up to one.
-The sections, of which the first four have one entry a record, in the order of the packed file::
+The sections::
 
-    positions  u64      where the record begins, in bytes from the packed file's beginning
-    sizes      u64      its bytes as they lie there, with its own headers and padding
-    crcs       u32      CRC-32 (zlib's) over those bytes
-    labels     f32      its first label
-    key_ends   u64      where its key ends in `keys`
+    records    of every record, in the order of the packed file, 32 bytes:
+               position u64   where it begins, in bytes from the packed file's beginning
+               size     u64   its bytes as they lie there, with its own headers and padding
+               crc      u32   CRC-32 (zlib's) over those bytes
+               label    f32   its first label
+               key_end  u64   where its key ends in `keys`
     keys       the keys one behind the other, UTF-8
-    hashes     u64      BLAKE2b-64 of every key, sorted
-    places     u64      the record of every hash
+    hashes     u64 each: BLAKE2b-64 of every key, sorted
+    places     u64 each: the record of every hash
     names      the classes' names in the order of their numbers, UTF-8, a line each
     files      of every file that belongs to the split, a line ``bytes<tab>CRC-32 in hex, - for none<tab>name``
 
@@ -30,8 +31,10 @@ Sections are mapped and read where they are needed: a sidecar of ten million rec
 
 import struct
 import zlib
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any, Final
@@ -52,19 +55,13 @@ _HEAD: Final = struct.Struct("<8sIIQQ")
 _ROW: Final = struct.Struct("<16sQQII")
 _CRC: Final = struct.Struct("<II")  # zero, and the checksum of the head and the table
 _MAX_SECTIONS: Final = 64
-_PAGES: Final = 2**16  # bytes that the system maps at one access, about
+_ROWS: Final = 2**15  # that are read at once
+_NUMBER: Final = struct.Struct("<Q")
 _RECORD: Final = struct.Struct("<QQIfQ")
-_OF_RECORDS: Final = ("positions", "sizes", "crcs", "labels", "key_ends")
-_COLUMNS: Final[dict[str, np.dtype[Any]]] = {
-    "positions": np.dtype("<u8"),
-    "sizes": np.dtype("<u8"),
-    "crcs": np.dtype("<u4"),
-    "labels": np.dtype("<f4"),
-    "key_ends": np.dtype("<u8"),
-    "hashes": np.dtype("<u8"),
-    "places": np.dtype("<u8"),
-}
-_TEXTS: Final = ("keys", "names", "files")
+_COLUMNS: Final = np.dtype([("position", "<u8"), ("size", "<u8"), ("crc", "<u4"), ("label", "<f4"), ("key_end", "<u8")])
+_WORD: Final = np.dtype("<u8")
+_SECTIONS: Final = {"records": _COLUMNS.itemsize, "keys": 0, "hashes": 8, "places": 8, "names": 0, "files": 0}
+"""Bytes of each for a record; 0 where they differ."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +116,16 @@ class SumsWriter:
             file.write(_filling(content))
 
     def _sections(self, files: Sequence[FileSum]) -> dict[str, bytes]:
-        hashes = np.frombuffer(bytes(self._hashes), "<u8")
+        hashes = np.frombuffer(bytes(self._hashes), _WORD)
         places = np.argsort(hashes, kind="stable")
-        rows = np.frombuffer(bytes(self._rows), [(name, _COLUMNS[name]) for name in _OF_RECORDS])
-        columns = {name: rows[name] for name in _OF_RECORDS} | {"hashes": hashes[places], "places": places}
-        sections = {name: columns[name].astype(kind).tobytes() for name, kind in _COLUMNS.items()}
-        texts = {
+        return {
+            "records": bytes(self._rows),
             "keys": bytes(self._keys),
+            "hashes": hashes[places].tobytes(),
+            "places": places.astype(_WORD).tobytes(),
             "names": "".join(f"{name}\n" for name in self._names).encode(),
-            "files": "".join(f"{f.size}\t{_hex(f.crc32)}\t{f.name}\n" for f in files).encode(),
+            "files": "".join(f"{file.size}\t{_hex(file.crc32)}\t{file.name}\n" for file in files).encode(),
         }
-        return sections | texts
 
 
 class Sums:
@@ -138,13 +134,12 @@ class Sums:
     def __init__(self, file: MappedFile, records: int, sections: dict[str, tuple[int, int, int]]) -> None:
         """Use `open`."""
         self.path, self._file, self._records, self._sections = file.path, file, records, sections
-        self.positions: NDArray[np.uint64] = self._column("positions")
-        self.sizes: NDArray[np.uint64] = self._column("sizes")
-        self.crcs: NDArray[np.uint32] = self._column("crcs")
-        self.labels: NDArray[np.float32] = self._column("labels")
-        self._key_ends: NDArray[np.uint64] = self._column("key_ends")
-        self._hashes: NDArray[np.uint64] = self._column("hashes")
-        self._places: NDArray[np.uint64] = self._column("places")
+        buffer: Any = file.bytes
+        rows = np.frombuffer(buffer, _COLUMNS, records, sections["records"][0])
+        self.positions: NDArray[np.uint64] = rows["position"]
+        self.sizes: NDArray[np.uint64] = rows["size"]
+        self.crcs: NDArray[np.uint32] = rows["crc"]
+        self.labels: NDArray[np.float32] = rows["label"]
 
     @classmethod
     def open(cls, path: Path) -> "Sums":
@@ -162,10 +157,9 @@ class Sums:
         except struct.error as error:
             raise _damaged(path) from error
         sections = {name.rstrip(b"\0").decode(): (offset, length, crc) for name, offset, length, crc, _ in rows}
-        sizes = {name: records * kind.itemsize for name, kind in _COLUMNS.items()}
-        for name in (*_COLUMNS, *_TEXTS):
+        for name, width in _SECTIONS.items():
             offset, length, _ = sections.get(name, (0, -1, 0))
-            if length != sizes.get(name, length) or length < 0 or _aligned(offset + length) > size:
+            if length != (width * records or length) or length < 0 or _aligned(offset + length) > size:
                 raise _damaged(path)
         return cls(file, records, sections)
 
@@ -186,29 +180,28 @@ class Sums:
 
     def row(self, index: int) -> tuple[int, int, int, float]:
         """Position, size, CRC-32 and first label of a record; memory stays flat however many are asked for."""
-        self._file.touch(4 * _PAGES)
-        return (
-            int(self.positions[index]),
-            int(self.sizes[index]),
-            int(self.crcs[index]),
-            float(self.labels[index]),
-        )
+        return self._record(index)[:4]
+
+    def rows(self) -> Iterator[tuple[int, int, int, float]]:
+        """`row` of every record, in their order, read many at once."""
+        start, end = self._sections["records"][0], self._sections["records"][0] + len(self) * _RECORD.size
+        for place in range(start, end, _ROWS * _RECORD.size):
+            rows = self._file.read(place, min(place + _ROWS * _RECORD.size, end))
+            yield from ((position, size, crc, label) for position, size, crc, label, _ in _RECORD.iter_unpack(rows))
 
     def key(self, index: int) -> str:
         """The key of a record."""
-        self._file.touch(2 * _PAGES)
-        start = int(self._key_ends[index - 1]) if index else 0
         offset, length, _ = self._sections["keys"]
-        end = min(int(self._key_ends[index]), length)
-        return bytes(self._file.bytes[offset + start : offset + end]).decode(errors="replace")
+        start = self._record(index - 1)[4] if index else 0
+        end = min(self._record(index)[4], length)
+        return self._file.read(offset + start, offset + max(start, end)).decode(errors="replace")
 
     def find(self, key: str) -> int:
         """The place of the first record with this key; raises KeyError."""
-        wanted = np.frombuffer(_hash(key.encode()), "<u8")[0]
-        self._file.touch(16 * _PAGES)
-        place = int(np.searchsorted(self._hashes, wanted))
-        while place < len(self) and self._hashes[place] == wanted:
-            index = int(self._places[place])
+        (wanted,) = _NUMBER.unpack(_hash(key.encode()))
+        place = bisect_left(range(len(self)), wanted, key=partial(self._number, "hashes"))
+        while place < len(self) and self._number("hashes", place) == wanted:
+            index = self._number("places", place)
             if index < len(self) and self.key(index) == key:
                 return index
             place += 1
@@ -227,15 +220,16 @@ class Sums:
         return self._sections[section][0]
 
     def _crc(self, offset: int, length: int) -> int:
-        crc, step, end = 0, 2**20, _aligned(offset + length)
-        for start in range(offset, end, step):
-            self._file.touch(step)
-            crc = zlib.crc32(memoryview(self._file.bytes)[start : min(start + step, end)], crc)
-        return crc
+        return self._file.crc32(offset, _aligned(offset + length))
 
-    def _column(self, name: str) -> NDArray[Any]:
-        buffer: Any = self._file.bytes
-        return np.frombuffer(buffer, _COLUMNS[name], self._records, self._sections[name][0])
+    def _record(self, index: int) -> tuple[int, int, int, float, int]:
+        start = self._sections["records"][0] + index * _RECORD.size
+        position, size, crc, label, key_end = _RECORD.unpack(self._file.read(start, start + _RECORD.size))
+        return position, size, crc, label, key_end
+
+    def _number(self, name: str, index: int) -> int:
+        start = self._sections[name][0] + index * _NUMBER.size
+        return int(_NUMBER.unpack(self._file.read(start, start + _NUMBER.size))[0])
 
     def _text(self, name: str) -> str:
         offset, length, crc = self._sections[name]

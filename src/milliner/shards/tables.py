@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from milliner.core.errors import DatasetError
 from milliner.shards.format import Damage, Record
+from milliner.shards.glance import undecodable
 from milliner.shards.mapped import MappedFile
-from milliner.shards.parts import PartsDataset, shared_names
+from milliner.shards.parts import PartsDataset, shared_names, sums_beside
 from milliner.shards.staging import refuse_halfway
-from milliner.shards.sums import SUFFIX, Sums
+from milliner.shards.sums import SUFFIX
 from milliner.shards.texts import known_more
 
 _MAX_GROUP: Final = 2**31  # bytes of a row group, which is held in memory as a whole
@@ -32,8 +33,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mapped = MappedFile(path)
-        beside = path.with_suffix(SUFFIX)
-        self.sums = Sums.open(beside) if beside.exists() else None
+        self.sums, self._fault = sums_beside(path)
         self._lock = threading.Lock()
         self._held: tuple[int, list[dict[str, Any]]] = (-1, [])
         if self.sums is None:
@@ -85,6 +85,8 @@ class Table:
     def first_labels(self) -> NDArray[Any]:
         """The first label of every record."""
         if self.sums is not None:
+            if not self.sums.sound("records"):
+                raise DatasetError(f"{self.sums.path} is damaged; see `milliner shards verify {self.path}`.")
             return self.sums.labels
         column = self._read("label").combine_chunks()
         if column.null_count:
@@ -124,6 +126,8 @@ class Table:
 
     def damage(self) -> Iterator[Damage | None]:
         """An item for every row, and more for damage around them."""
+        if self._fault is not None:
+            yield self._fault
         if self.sums is None:
             yield from self._unsound()
             return
@@ -147,11 +151,10 @@ class Table:
     def _unsound(self) -> Iterator[Damage | None]:
         for index in range(len(self)):
             try:
-                self.record(index, index)
+                what = undecodable(self.record(index, index).encoded)
             except DatasetError as error:
-                yield Damage(self.path, 0, str(index), str(error))
-            else:
-                yield None
+                what = str(error)
+            yield Damage(self.path, 0, str(index), what) if what else None
 
     def damaged(self, place: int) -> DatasetError:
         """The error that the row group at `place` is not as it was written."""
@@ -199,6 +202,9 @@ class ParquetDataset(PartsDataset):
             refuse_halfway(folder, split, "parquet")
         tables = [Table(path) for path in files]
         super().__init__(tables, lambda: shared_names([table.names for table in tables], files))
+
+    def __reduce__(self) -> tuple[type["ParquetDataset"], tuple[tuple[Path, ...]]]:
+        return ParquetDataset, (self.files,)
 
 
 _COLUMNS: Final = ("image", "label", "id", "labels", "more")

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from milliner.core.errors import DatasetError
 from milliner.shards.classes import LABELS_SUFFIX, read_names
 from milliner.shards.format import Damage, Record
-from milliner.shards.parts import PartsDataset, shared_names
+from milliner.shards.glance import undecodable
+from milliner.shards.parts import PartsDataset, shared_names, sums_beside
 from milliner.shards.samples import Samples, Span
 from milliner.shards.staging import refuse_halfway
 from milliner.shards.sums import SUFFIX, Sums
@@ -28,8 +29,7 @@ class Tar:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.samples = Samples(path)
-        beside = path.with_suffix(SUFFIX)
-        self.sums = Sums.open(beside) if beside.exists() else None
+        self.sums, self._fault = sums_beside(path)
         self._spans: list[Span] = []
         if self.sums is None:
             self._spans = list(self.samples.all())
@@ -41,6 +41,8 @@ class Tar:
     def first_labels(self) -> NDArray[Any]:
         """The first label of every sample."""
         if self.sums is not None:
+            if not self.sums.sound("records"):
+                raise DatasetError(f"{self.sums.path} is damaged; see `milliner shards verify {self.path}`.")
             return self.sums.labels
         return np.array([self.samples.first_label(span) for span in self._spans], np.float32)
 
@@ -58,7 +60,7 @@ class Tar:
         if self.sums is None:
             return self.samples.record(self._spans[index], number)
         position, size, crc, _ = self.sums.row(index)
-        if not self._fits(position, size, crc):
+        if not self.samples.fits(position, size, crc):
             raise self.samples.damaged(position, f"the sample {self.sums.key(index)} is not as it was written")
         span = self.samples.at(position, position + size)
         if span is None or span.end != position + size:
@@ -80,13 +82,15 @@ class Tar:
 
     def damage(self) -> Iterator[Damage | None]:
         """An item for every sample, and more for damage between and around them."""
+        if self._fault is not None:
+            yield self._fault
         if self.sums is None:
             yield from self._unsound()
             return
         place = 0
         for index in range(len(self)):
             position, size, crc, _ = self.sums.row(index)
-            sound = self._fits(position, size, crc)
+            sound = self.samples.fits(position, size, crc)
             key = "" if sound else self.sums.key(index)
             yield None if sound else Damage(self.path, position, key, "the sample is not as it was written")
             if position != place:
@@ -111,19 +115,13 @@ class Tar:
                 yield Damage(path, 0, "", "the file is missing or not as it was written")
 
     def _unsound(self) -> Iterator[Damage | None]:
-        """Without checksums: what cannot be read at all."""
+        """Without checksums: what cannot be read or decoded at all."""
         for index, span in enumerate(self._spans):
             try:
-                self.samples.record(span, index)
+                what = undecodable(self.samples.record(span, index).encoded)
             except DatasetError as error:
-                yield Damage(self.path, span.start, span.key, str(error))
-            else:
-                yield None
-
-    def _fits(self, position: int, size: int, crc: int) -> bool:
-        self.samples.touch(size)
-        content = self.samples.content[position : position + size]
-        return len(content) == size and zlib.crc32(content) == crc
+                what = str(error)
+            yield Damage(self.path, span.start, span.key, what) if what else None
 
 
 class TarsDataset(PartsDataset):
@@ -135,16 +133,23 @@ class TarsDataset(PartsDataset):
         self._tars = [Tar(path) for path in files]
         super().__init__(self._tars, self._find_names)
 
+    def __reduce__(self) -> tuple[type["TarsDataset"], tuple[tuple[Path, ...]]]:
+        return TarsDataset, (self.files,)
+
     def _find_names(self) -> tuple[str, ...]:
         if all(tar.sums is not None for tar in self._tars):
             return shared_names([tar.sums.names for tar in self._tars if tar.sums is not None], self.files)
-        first = self.files[0]
-        return read_names(first.with_name(split_of(first) + LABELS_SUFFIX)) or self._names_inside()
+        return names_beside(self.files[0], None) or self._names_inside()
 
     def _names_inside(self) -> tuple[str, ...]:
         found = {number: name for tar in reversed(self._tars) for number, name in tar.class_names().items()}
         named = sorted(found) == list(range(len(found))) and len(set(found.values())) == len(found)
         return tuple(found[number] for number in sorted(found)) if named else ()
+
+
+def names_beside(tar: Path, sums: Sums | None) -> tuple[str, ...]:
+    """The classes' names from a tar's checksums, or else from the text beside it; none where there are none."""
+    return sums.names if sums is not None else read_names(tar.with_name(split_of(tar) + LABELS_SUFFIX))
 
 
 def split_of(tar: Path) -> str:

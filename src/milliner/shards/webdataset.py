@@ -5,23 +5,23 @@ One sample is ``<place>.<jpg, png, ...>``, ``<place>.cls`` where its first label
 """
 
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from milliner.core.errors import DatasetError
+from milliner.core.progress import Progress
 from milliner.images.files import sync, write_atomically
-from milliner.shards.classes import LABELS_SUFFIX, class_number, name_of, names_text
-from milliner.shards.endings import ending_of
+from milliner.shards.classes import LABELS_SUFFIX, names_text
 from milliner.shards.format import Format, Record
-from milliner.shards.samples import UNKNOWN_PICTURE
+from milliner.shards.repair import Repaired
+from milliner.shards.sample_writer import SampleWriter, sample
 from milliner.shards.staging import DEFAULT_SHARD_SIZE, Staging, staged
-from milliner.shards.sums import SUFFIX, FileSum, SumsWriter
-from milliner.shards.tar import END, header, padding
+from milliner.shards.sums import SUFFIX
+from milliner.shards.tar_repair import repair
 from milliner.shards.tars import TarsDataset
-from milliner.shards.texts import describe, record_key
+from milliner.shards.texts import record_key
 
 _BUFFER: Final = 2**20
 
@@ -52,6 +52,10 @@ class WebDataset:
         """Opens tars as one dataset, in the order that they are given in; strangers' ones are gone through once."""
         return TarsDataset(files)
 
+    def repair(self, path: Path, *, into: Path, progress: Progress) -> Repaired:
+        """Writes every whole sample of a damaged tar into the tar `into`, byte for byte."""
+        return repair(path, into=into, progress=progress)
+
 
 FORMAT: Final[Format] = WebDataset()
 
@@ -62,9 +66,7 @@ class TarsWriter:
     def __init__(self, staging: Staging, labels: Sequence[str], shard_size: int) -> None:
         self._staging, self._labels, self._shard_size = staging, tuple(labels), shard_size
         self._place = self.done = staging.done
-        self._tar: IO[bytes] | None = None
-        self._position = 0
-        self._sums = SumsWriter(self._labels)
+        self._tar: SampleWriter | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,22 +83,18 @@ class TarsWriter:
 
     def add(self, record: Record) -> None:
         """Writes one sample, into the next tar where this one is full."""
-        pieces = list(self._pieces(record))
-        size = sum(map(len, pieces))
-        if self._tar is not None and self._position and self._position + size > self._shard_size:
+        pieces = sample(record, self._place, self._labels)
+        tar = self._open()
+        if tar.size and tar.size + sum(map(len, pieces)) > self._shard_size:
             self._finish_shard()
-        tar, crc = self._open(), 0
-        for piece in pieces:
-            tar.write(piece)
-            crc = zlib.crc32(piece, crc)
-        self._sums.add(self._position, size, crc, record.labels[0], record_key(record))
-        self._position += size
+            tar = self._open()
+        tar.add(pieces, record.labels[0], record_key(record))
         self._place += 1
 
     def sync(self) -> None:
         """Returns once all records are on the disk."""
         if self._tar is not None:
-            sync(self._tar)
+            sync(self._tar.file)
 
     def finish(self) -> None:
         """Ends the last tar; a split without records is an empty one."""
@@ -109,7 +107,7 @@ class TarsWriter:
     def close(self) -> None:
         """Lets go of the tar that is being written."""
         if self._tar is not None:
-            self._tar.close()
+            self._tar.file.close()
             self._tar = None
 
     @property
@@ -119,35 +117,17 @@ class TarsWriter:
     def _name(self, number: int) -> str:
         return f"{self._staging.split}-{number:06}.tar"
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> SampleWriter:
         if self._tar is None:
             path = self._staging.path(self._name(self._staging.shards))
-            self._tar = path.open("wb", buffering=_BUFFER)
-            self._position, self._sums = 0, SumsWriter(self._labels)
+            self._tar = SampleWriter(path.open("wb", buffering=_BUFFER), self._labels)
         return self._tar
 
     def _finish_shard(self) -> None:
-        tar = self._open()
-        tar.write(END)
-        sync(tar)
+        tar, name = self._open(), self._name(self._staging.shards)
+        tar.finish(self._staging.path(_sums_name(name)), name, self._labels_name)
         self.close()
-        name, names = self._name(self._staging.shards), names_text(self._labels)
-        files = [FileSum(name, self._position + len(END), None)]
-        if self._labels:
-            files.append(FileSum(self._labels_name, len(names), zlib.crc32(names)))
-        self._sums.write(self._staging.path(_sums_name(name)), files)
-        self._staging.finish(len(self._sums))
-
-    def _pieces(self, record: Record) -> Iterator[bytes]:
-        number = class_number(record.labels)
-        members = {ending_of(record.encoded, UNKNOWN_PICTURE): record.encoded}
-        if number is not None:
-            members["cls"] = b"%d" % number
-        members["json"] = describe(record, name_of(record.labels, self._labels))
-        for ending, content in members.items():
-            yield header(f"{self._place:09}.{ending}", len(content))
-            yield content
-            yield bytes(padding(len(content)))
+        self._staging.finish(tar.count)
 
 
 def refuse_foreign_names(folder: Path, split: str, labels: Sequence[str]) -> None:

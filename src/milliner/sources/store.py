@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, Final
 
 from milliner.core.errors import FetchError
+from milliner.images.aside import asides
 from milliner.images.files import write_quickly
 from milliner.images.ledger import FetchRow, Ledger, RunRow
 from milliner.images.likeness import Likenesses
@@ -38,6 +39,7 @@ class Store:
         self._counts: Counter[str] = Counter()
         self._locks = [Lock() for _ in range(_LOCKS)]
         self._masked: set[str] = set()
+        self._aside = {aside.file for aside in asides(folder)}
         self._likenesses = Likenesses()
         for likeness in ledger.likenesses():
             self._likenesses.add(likeness)
@@ -215,7 +217,9 @@ class Store:
         return True
 
     def _has(self, file: str, size: int | None) -> bool:
-        """A file of another size was cut or changed since, and is fetched anew."""
+        """A file of another size was cut or changed since, and is fetched anew; one that was set aside is not."""
+        if file in self._aside:
+            return True
         try:
             return os.stat(f"{self._root}/{file}").st_size == size  # noqa: PTH116 - path objects cost more than the call
         except OSError:

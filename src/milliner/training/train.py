@@ -18,6 +18,7 @@ from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
+from milliner.curation.engine import engine as start_engine
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
 from milliner.probe.cache import default_cache
 from milliner.probe.choose import Choice, choose_strength
@@ -68,6 +69,7 @@ def train(
     abstain_below: float = 0.0,
     size: int = DEFAULT_SIZE,
     seed: int = 0,
+    engine: str = "local",
     cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
@@ -84,6 +86,7 @@ def train(
         abstain_below: the model abstains where its best probability is lower, 0 to below 1.
         size: pixels a side of the square that the network sees, a multiple of 32.
         seed: decides the folds of the cross-validation.
+        engine: what embeds the pictures: ``local`` for this machine's cores, ``ray`` for a cluster's machines.
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
         progress: told of every picture and fit.
 
@@ -98,7 +101,8 @@ def train(
     point = _operating_point(abstain_below)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     named = _check_init(init or {}, samples)
-    embedded = embed(samples, net, policy, Path(cache) if cache else default_cache(), progress)
+    with start_engine(engine) as spread:
+        embedded = embed(samples, net, policy, Path(cache) if cache else default_cache(), progress, spread)
     embedding_ended = perf_counter()
     _check_classes(samples, embedded)
     choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)

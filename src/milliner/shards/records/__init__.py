@@ -1,0 +1,1 @@
+"""MXNet's RecordIO piece by piece: framing, index, reading, writing, finding damage and salvaging."""
