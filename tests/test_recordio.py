@@ -425,6 +425,7 @@ TWO_ON_A_FULL_DISK = """
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
             try:
                 train.add(Record(9, (1.0,), bytes(2_000_000), "a.jpg"))
+                train.sync()
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     except OSError as error:

@@ -17,7 +17,7 @@ from milliner.core.sample import Sample
 from milliner.shards.format import Damage, Record
 from milliner.shards.mapped import MappedFile
 from milliner.shards.records.damage import damage
-from milliner.shards.records.framing import BrokenRecordError, Buffer, head, read, walk
+from milliner.shards.records.framing import BrokenRecordError, framed, head, read, walk
 from milliner.shards.records.index import KeyTable, PathList, TextIndex
 from milliner.shards.records.sidecar import own_sums, read_names
 from milliner.shards.sums import Sums
@@ -68,12 +68,19 @@ class RecordDataset:
     def record(self, index: int) -> Record:
         """Reads one record as it was written; raises DatasetError where it is damaged."""
         place = self._place(index)
-        if self._sums is not None:
-            return self._compared(self._sums, place)
-        position = int(self._positions[place])
-        record = self._read(self._rec.bytes, position)
-        self._rec.touch(len(record.encoded))
-        return replace(record, key=self._listed(record.id, place))
+        if self._sums is None:
+            position, key = int(self._positions[place]), ""
+            content = framed(self._rec, position)
+        else:
+            (position, size, crc, _), key = self._sums.row_and_key(place)
+            content = self._rec.read(position, position + size)
+            if len(content) != size or zlib.crc32(content) != crc:
+                raise self._damaged(position)
+        try:
+            record = read(content, key=key, known=self._sums is not None)
+        except BrokenRecordError as error:
+            raise self._damaged(position + error.place) from error
+        return record if self._sums is not None else replace(record, key=self._listed(record.id, place))
 
     def key(self, index: int) -> str:
         """The path that the ``.lst`` names, or the record's id."""
@@ -173,19 +180,6 @@ class RecordDataset:
             raise self._damaged(error.place) from error
         self._rec.touch(end - position)
         return identity, label, end
-
-    def _compared(self, sums: Sums, place: int) -> Record:
-        position, size, crc, _ = sums.row(place)
-        framed = self._rec.read(position, position + size)
-        if len(framed) != size or zlib.crc32(framed) != crc:
-            raise self._damaged(position)
-        return replace(self._read(framed, 0), key=sums.key(place))
-
-    def _read(self, content: Buffer, position: int) -> Record:
-        try:
-            return read(content, position)
-        except BrokenRecordError as error:
-            raise self._damaged(error.place) from error
 
     def _listed(self, identity: int, place: int) -> str:
         return self._paths.path_of(identity, place) if self._paths else str(identity)
