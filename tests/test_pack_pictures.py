@@ -18,7 +18,7 @@ from milliner.core.progress import Advance, silent
 from milliner.curation import pack as packing
 from milliner.curation.pack import PackResult, pack
 from milliner.images.reencode import FORMATS, Reencoding, renamed
-from milliner.shards.dataset import open_dataset
+from milliner.shards.dataset import open_dataset, open_packed
 
 Folders = Callable[..., Path]
 
@@ -242,8 +242,8 @@ def test_several_labels_and_ids_are_kept(class_folders: Folders, tmp_path: Path)
     lst.write_text("7\t1\t0.5\t-2\tred/000.jpg\n5\t0\t0\t0\tgreen/000.jpg\n")
     for checked in (True, False):
         pack(folder, into=tmp_path / "p", lists={"all": lst}, check=checked)
-        dataset = open_dataset(tmp_path / "p" / "all.rec")
-        records = [dataset.record(place) for place in range(2)]  # type: ignore[attr-defined]
+        dataset = open_packed(tmp_path / "p" / "all.rec")
+        records = [dataset.record(place) for place in range(2)]
         assert [(record.id, record.labels) for record in records] == [(7, (1.0, 0.5, -2.0)), (5, (0.0, 0.0, 0.0))]
 
 
