@@ -180,7 +180,9 @@ class Sums:
 
     def row(self, index: int) -> tuple[int, int, int, float]:
         """Position, size, CRC-32 and first label of a record; memory stays flat however many are asked for."""
-        return self._record(index)[:4]
+        start = self._sections["records"][0] + index * _RECORD.size
+        position, size, crc, label, _ = _RECORD.unpack(self._file.read(start, start + _RECORD.size))
+        return position, size, crc, label
 
     def rows(self) -> Iterator[tuple[int, int, int, float]]:
         """`row` of every record, in their order, read many at once."""
@@ -191,10 +193,17 @@ class Sums:
 
     def key(self, index: int) -> str:
         """The key of a record."""
+        return self.row_and_key(index)[1]
+
+    def row_and_key(self, index: int) -> tuple[tuple[int, int, int, float], str]:
+        """`row` and `key` of a record at once."""
         offset, length, _ = self._sections["keys"]
-        start = self._record(index - 1)[4] if index else 0
-        end = min(self._record(index)[4], length)
-        return self._file.read(offset + start, offset + max(start, end)).decode(errors="replace")
+        place, before = self._sections["records"][0] + index * _RECORD.size, _RECORD.size if index else 0
+        rows = self._file.read(place - before, place + _RECORD.size)
+        start = _RECORD.unpack_from(rows)[4] if index else 0
+        position, size, crc, label, end = _RECORD.unpack_from(rows, before)
+        key = self._file.read(offset + start, offset + min(end, length)).decode(errors="replace")
+        return (position, size, crc, label), key
 
     def find(self, key: str) -> int:
         """The place of the first record with this key; raises KeyError."""
@@ -221,11 +230,6 @@ class Sums:
 
     def _crc(self, offset: int, length: int) -> int:
         return self._file.crc32(offset, _aligned(offset + length))
-
-    def _record(self, index: int) -> tuple[int, int, int, float, int]:
-        start = self._sections["records"][0] + index * _RECORD.size
-        position, size, crc, label, key_end = _RECORD.unpack(self._file.read(start, start + _RECORD.size))
-        return position, size, crc, label, key_end
 
     def _number(self, name: str, index: int) -> int:
         start = self._sections[name][0] + index * _NUMBER.size

@@ -17,7 +17,7 @@ from milliner.core.sample import Sample
 from milliner.shards.format import Damage, Record
 from milliner.shards.mapped import MappedFile
 from milliner.shards.records.damage import damage
-from milliner.shards.records.framing import BrokenRecordError, Buffer, head, read, walk
+from milliner.shards.records.framing import BrokenRecordError, framed, head, read, walk
 from milliner.shards.records.index import KeyTable, PathList, TextIndex
 from milliner.shards.records.sidecar import own_sums, read_names
 from milliner.shards.sums import Sums
@@ -25,6 +25,9 @@ from milliner.shards.sums import Sums
 
 class RecordDataset:
     """A record file as a dataset; labels have the names of its ``.labels`` file, or their numbers without one.
+
+    Opening looks at nothing but the record file. What lies beside it is read where it is first asked for, and raises
+    DatasetError there where it is damaged.
 
     Where milliner wrote it, records are found by its checksums, and compared with them whenever they are read.
     Otherwise by the ``.idx``, or without one by walking through the file. Safe to use from many threads, to inherit
@@ -35,11 +38,6 @@ class RecordDataset:
         self._path, self._rec = path, MappedFile(path)
         if not len(self._rec):
             raise DatasetError(f"{path} is empty; pack it again.")
-        self._names = read_names(path)
-        self._sums: Sums | None
-        self._sums, self._written = own_sums(path) or (None, len(self._rec))
-        index = path.with_suffix(".idx")
-        self._index = TextIndex(index, path, len(self._rec)) if self._sums is None and index.exists() else None
 
     def __reduce__(self) -> tuple[type["RecordDataset"], tuple[Path]]:
         return RecordDataset, (self._path,)
@@ -68,12 +66,19 @@ class RecordDataset:
     def record(self, index: int) -> Record:
         """Reads one record as it was written; raises DatasetError where it is damaged."""
         place = self._place(index)
-        if self._sums is not None:
-            return self._compared(self._sums, place)
-        position = int(self._positions[place])
-        record = self._read(self._rec.bytes, position)
-        self._rec.touch(len(record.encoded))
-        return replace(record, key=self._listed(record.id, place))
+        if self._sums is None:
+            position, key = int(self._positions[place]), ""
+            content = framed(self._rec, position)
+        else:
+            (position, size, crc, _), key = self._sums.row_and_key(place)
+            content = self._rec.read(position, position + size)
+            if len(content) != size or zlib.crc32(content) != crc:
+                raise self._damaged(position)
+        try:
+            record = read(content, key=key, known=self._sums is not None)
+        except BrokenRecordError as error:
+            raise self._damaged(position + error.place) from error
+        return record if self._sums is not None else replace(record, key=self._listed(record.id, place))
 
     def key(self, index: int) -> str:
         """The path that the ``.lst`` names, or the record's id."""
@@ -128,9 +133,9 @@ class RecordDataset:
     @cached_property
     def _numbers(self) -> NDArray[np.float32]:
         """The first label of every record, which are all class numbers."""
-        sums = self._sums
-        if self._written != len(self._rec):
-            raise self._damaged(min(self._written, len(self._rec)))
+        sums, written = self._own
+        if written != len(self._rec):
+            raise self._damaged(min(written, len(self._rec)))
         numbers = sums.labels if sums is not None and sums.sound("records") else self._walk_labels()
         wrong = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))
         if wrong.any():
@@ -174,21 +179,25 @@ class RecordDataset:
         self._rec.touch(end - position)
         return identity, label, end
 
-    def _compared(self, sums: Sums, place: int) -> Record:
-        position, size, crc, _ = sums.row(place)
-        framed = self._rec.read(position, position + size)
-        if len(framed) != size or zlib.crc32(framed) != crc:
-            raise self._damaged(position)
-        return replace(self._read(framed, 0), key=sums.key(place))
-
-    def _read(self, content: Buffer, position: int) -> Record:
-        try:
-            return read(content, position)
-        except BrokenRecordError as error:
-            raise self._damaged(error.place) from error
-
     def _listed(self, identity: int, place: int) -> str:
         return self._paths.path_of(identity, place) if self._paths else str(identity)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return read_names(self._path)
+
+    @cached_property
+    def _own(self) -> tuple[Sums | None, int]:
+        return own_sums(self._path) or (None, len(self._rec))
+
+    @property
+    def _sums(self) -> Sums | None:
+        return self._own[0]
+
+    @cached_property
+    def _index(self) -> TextIndex | None:
+        index = self._path.with_suffix(".idx")
+        return TextIndex(index, self._path, len(self._rec)) if index.exists() else None
 
     @cached_property
     def _paths(self) -> PathList | None:

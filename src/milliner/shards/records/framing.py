@@ -16,6 +16,7 @@ import numpy as np
 
 from milliner.core.errors import DatasetError
 from milliner.shards.format import Record
+from milliner.shards.mapped import MappedFile
 
 MAGIC: Final = b"\x0a\x23\xd7\xce"
 PART: Final = struct.Struct("<4sI")
@@ -60,6 +61,8 @@ def frame(record: Record) -> list[bytes]:
 def holds_magic(content: bytes | memoryview) -> bool:
     """Whether the magic is in there at a multiple of 4."""
     words = np.frombuffer(content, "<u4", len(content) // 4)
+    if len(words) <= _STEP:
+        return bool((words == _MAGIC_WORD).any())
     return any((words[start : start + _STEP] == _MAGIC_WORD).any() for start in range(0, len(words), _STEP))
 
 
@@ -120,10 +123,25 @@ def check(content: Buffer, position: int) -> int:
     return found[-1][2]
 
 
-def read(content: Buffer, position: int) -> Record:
-    """The record that begins at `position`, without a key; raises BrokenRecordError."""
+def framed(file: MappedFile, position: int) -> bytes:
+    """A record's bytes as they lie in a file, as far as it goes; nothing where no record begins."""
+    start = file.read(position, position + PART.size)
+    if len(start) < PART.size:
+        return b""
+    magic, word = PART.unpack(start)
+    if magic == MAGIC and word >> 29 == WHOLE:
+        length = word & _LENGTH_MASK
+        return file.read(position, position + PART.size + length + -length % 4)
+    try:
+        return file.read(position, end_of(file.bytes, position))
+    except BrokenRecordError:
+        return b""
+
+
+def read(content: Buffer, position: int = 0, key: str = "", known: bool = False) -> Record:
+    """The record that begins at `position`; raises BrokenRecordError. `known` is one whose checksum fits."""
     found = [(start, end) for start, end, _ in parts(content, position)]
-    if any(holds_magic(memoryview(content)[start:end]) for start, end in found):
+    if not known and any(holds_magic(memoryview(content)[start:end]) for start, end in found):
         raise BrokenRecordError(position, "its length is damaged, for another part begins inside")
     (start, end), source = found[0], content
     if len(found) > 1:
@@ -136,7 +154,7 @@ def read(content: Buffer, position: int) -> Record:
     if start + 4 * count > end:
         raise BrokenRecordError(position, "it claims more labels than it holds")
     labels = struct.unpack_from(f"<{count}f", source, start) if count else (label,)
-    return Record(identity, labels, source[start + 4 * count : end], id2=id2, listed=count == 1)
+    return Record(identity, labels, source[start + 4 * count : end], key, id2, count == 1)
 
 
 def head(content: Buffer, position: int) -> tuple[int, float, int]:

@@ -79,8 +79,9 @@ class PathList:
 
     def path_of(self, identity: int, place: int) -> str:
         """The path that is listed for an id, or the id itself; `place` is the line where it is looked for first."""
-        if place < len(self._lines) and self._lines[place].startswith(f"{identity}\t"):
-            return self._line(place).path
+        line = self._lines[place] if place < len(self._lines) else ""
+        if line.startswith(f"{identity}\t"):
+            return self._parsed(place, line).path
         ids, order = self._by_id
         found = int(np.searchsorted(ids, np.uint64(identity)))
         return self._line(int(order[found])).path if found < len(ids) and ids[found] == identity else str(identity)

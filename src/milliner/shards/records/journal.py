@@ -5,7 +5,7 @@ Little-endian: ``b"MILLPLAN"``, 32 bytes of SHA-256 over the plan and the classe
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ class Journal:
     """The rows of one run; without a file it takes none."""
 
     def __init__(self, file: IO[bytes] | None) -> None:
-        self._file, self._rows = file, bytearray()
+        self._file = file
 
     def rows(self) -> Iterator[tuple[int, int, int]]:
         """What the killed run has noted."""
@@ -35,17 +35,11 @@ class Journal:
             self._file.seek(_HEAD + count * _ROW.size)
             self._file.truncate()
 
-    def add(self, size: int, crc32: int, crc32_of_line: int) -> None:
-        """Notes a record."""
+    def add(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Notes records, and hands the rows to the system, which keeps them when the process is killed."""
         if self._file is not None:
-            self._rows += _ROW.pack(size, crc32, crc32_of_line)
-
-    def flush(self) -> None:
-        """Hands the rows to the system, which keeps them when the process is killed."""
-        if self._file is not None:
-            self._file.write(self._rows)
+            self._file.write(b"".join(_ROW.pack(*row) for row in rows))
             self._file.flush()
-            self._rows.clear()
 
 
 @contextmanager
@@ -55,10 +49,11 @@ def journal(path: Path, plan: str, labels: Sequence[str]) -> Iterator[Journal]:
     An empty `plan` leaves no journal. The caller has locked the record file against other writers.
     """
     place = path.with_name(f".{path.name}.plan")
-    place.unlink(missing_ok=True) if not plan else place.touch()
     if not plan:
+        place.unlink(missing_ok=True)
         yield Journal(None)
         return
+    place.touch()
     head = _MAGIC + sha256(repr((plan, tuple(labels))).encode()).digest()
     try:
         with place.open("r+b") as file:

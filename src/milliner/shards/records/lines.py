@@ -42,11 +42,14 @@ class Lines:
         """A line without its end."""
         if not 0 <= index < self._count:
             raise IndexError(index)
-        start = self._start(index) if index else 0
-        line, _, _ = self._file.read(start, start + _SHORT).partition(b"\n")
-        if len(line) == _SHORT:
-            line, _, _ = self._file.read(start, start + _MAX_LINE).partition(b"\n")
-        if len(line) == _MAX_LINE:
+        block = max(0, bisect_right(self._before, index - 1) - 1)
+        content = self._file.read(block * _BLOCK, (block + 1) * _BLOCK + _SHORT)
+        *lines, rest = content.split(b"\n", index - self._before[block] + 1)
+        if len(lines) > index - self._before[block]:
+            return self._decoded(lines[-1], index)
+        start = block * _BLOCK + len(content) - len(rest)
+        line = self._file.read(start, start + _MAX_LINE + 1).partition(b"\n")[0]
+        if len(line) > _MAX_LINE:
             raise self._too_long(index)
         return self._decoded(line, index)
 
@@ -70,13 +73,6 @@ class Lines:
             return line.decode("utf-8" if index else "utf-8-sig").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise DatasetError(f"{self._path} is not UTF-8 text; save it as UTF-8 or pack again.") from error
-
-    def _start(self, index: int) -> int:
-        """Where a line begins: behind the end of the one before it."""
-        block = bisect_right(self._before, index - 1) - 1
-        content = self._file.read(block * _BLOCK, (block + 1) * _BLOCK)
-        rest = content.split(b"\n", index - self._before[block])[-1]
-        return block * _BLOCK + len(content) - len(rest)
 
     def _counts(self) -> Iterator[int]:
         """How many lines end in every block."""

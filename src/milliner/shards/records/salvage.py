@@ -16,7 +16,7 @@ from milliner.shards.records.damage import explained, unreadable_beside
 from milliner.shards.records.framing import BrokenRecordError, end_of, read
 from milliner.shards.records.listing import Listing
 from milliner.shards.records.scan import magics, stretches
-from milliner.shards.records.sidecar import damage_beside, damaged_sums, read_names, sound_sums
+from milliner.shards.records.sidecar import damage_beside, damaged_sums, own_sums, read_names, sound_sums
 from milliner.shards.records.writer import writing
 from milliner.shards.repair import Repaired
 from milliner.shards.sums import Sums
@@ -69,7 +69,7 @@ def _found(path: Path, file: MappedFile, listing: Listing) -> Iterator[_Whole | 
     yield from damaged_sums(path)
     if sums is not None:
         places = _places(file, sums)
-        if (places >= 0).any():
+        if (places >= 0).any() or own_sums(path) is not None:  # else they may be of a file that was here before
             yield from damage_beside(path, sums)
             yield from _by_sums(path, file, sums, places)
             return

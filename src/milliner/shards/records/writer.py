@@ -4,7 +4,8 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -12,11 +13,14 @@ from milliner.core.errors import DatasetError
 from milliner.images.files import atomic_file, sync
 from milliner.shards.format import Record
 from milliner.shards.lists import format_line
+from milliner.shards.records.behind import Behind
 from milliner.shards.records.framing import frame, read
 from milliner.shards.records.journal import Journal, journal
 from milliner.shards.sums import SUFFIX, FileSum, SumsWriter
 
 _BATCH: Final = 2**20  # bytes of records that are written at once
+_BEHIND: Final = 16  # batches that wait to be written at most
+_SYNC: Final = 2**24  # bytes after which what is written goes to the disk
 
 
 @contextmanager
@@ -39,9 +43,22 @@ def writing(folder: Path, split: str, labels: Sequence[str], plan: str = "") -> 
             for suffix in (".idx", ".lst", ".labels", SUFFIX)
         }
         writer = RecordWriter(path, {".rec": rec, **opened}, log, labels)
+        files.callback(writer.close)
         yield writer
         writer.sync()
         path.unlink(missing_ok=True)
+
+
+@dataclass
+class _Batch:
+    """Records that are written at once."""
+
+    pieces: list[bytes] = field(default_factory=list)
+    indexed: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
+    rows: list[tuple[int, int, int]] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the pieces."""
 
 
 class RecordWriter:
@@ -51,8 +68,7 @@ class RecordWriter:
         self._path, self._files, self._journal = path, files, log
         self._sums, self._synced = SumsWriter(labels), -1
         self._written = {suffix: [0, 0] for suffix in (".idx", ".lst", ".labels")}  # bytes and their CRC-32
-        self._position, self._pieces, self._waiting = 0, list[bytes](), 0
-        self._lines: dict[str, list[str]] = {".idx": [], ".lst": []}
+        self._behind, self._position, self._batch, self._unsynced = Behind(_BEHIND), 0, _Batch(), 0
         self._write(".labels", "".join(f"{label}\n" for label in labels).encode())
         self.done = self._resume()
         """Records that a killed run has left."""
@@ -77,6 +93,7 @@ class RecordWriter:
     def sync(self) -> None:
         """Returns once all records and their checksums are on the disk."""
         self._flush()
+        self._behind.wait()
         if self._synced == len(self._sums):
             return
         with self._named(SUFFIX):
@@ -88,37 +105,47 @@ class RecordWriter:
                 sync(file)
         self._synced = len(self._sums)
 
+    def close(self) -> None:
+        """Ends the thread that writes; what is not written then goes."""
+        self._behind.close()
+
     def _add(self, record: Record, pieces: list[bytes], crc: int) -> None:
         if any(sign in record.key for sign in "\t\n\r"):
             raise DatasetError(
                 f"{record.key!r} holds a tab or a line break, which a list cannot hold; rename the file."
             )
-        size, line = sum(map(len, pieces)), format_line(record.id, record.labels, record.key)
-        self._lines[".lst"].append(line)
-        self._pieces += pieces
-        self._waiting += size
-        self._journal.add(size, crc, zlib.crc32(line.encode()))
+        line = format_line(record.id, record.labels, record.key)
+        size = sum(map(len, pieces))
+        self._batch.pieces += pieces
+        self._batch.listed.append(line)
+        self._batch.rows.append((size, crc, zlib.crc32(line.encode())))
+        self._batch.size += size
         self._note(record, size, crc)
-        if self._waiting >= _BATCH:
+        if self._batch.size >= _BATCH:
             self._flush()
 
     def _note(self, record: Record, size: int, crc: int) -> None:
-        self._lines[".idx"].append(f"{record.id}\t{self._position}\n")
+        self._batch.indexed.append(f"{record.id}\t{self._position}\n")
         self._sums.add(self._position, size, crc, record.labels[0] if record.labels else 0.0, record.key)
         self._position += size
 
     def _flush(self) -> None:
-        """Hands everything to the system, the journal last: what it tells of is there, should the process be killed."""
-        for suffix, lines in self._lines.items():
-            self._write(suffix, "".join(lines).encode())
-            lines.clear()
+        self._behind.do(partial(self._write_batch, self._batch))
+        self._batch = _Batch()
+
+    def _write_batch(self, batch: "_Batch") -> None:
+        """Hands a batch to the system, the journal last: what it tells of is there, should the process be killed."""
+        self._write(".idx", "".join(batch.indexed).encode())
+        self._write(".lst", "".join(batch.listed).encode())
+        rec = self._files[".rec"]
         with self._named(".rec"):
-            self._files[".rec"].writelines(self._pieces)
-            self._files[".rec"].flush()
-        self._pieces.clear()
-        self._waiting = 0
-        with self._named(".rec"):
-            self._journal.flush()
+            rec.write(b"".join(batch.pieces))
+            rec.flush()
+            self._unsynced += batch.size
+            if self._unsynced >= _SYNC:  # the disk is busy while there is computing, not only afterwards
+                sync(rec)
+                self._unsynced = 0
+            self._journal.add(batch.rows)
 
     def _write(self, suffix: str, content: bytes) -> None:
         with self._named(suffix):
