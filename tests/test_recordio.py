@@ -306,7 +306,7 @@ def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         everything(open_dataset(path))
     path.with_suffix(".labels").write_bytes(b"caf\xe9\nred\n")
     with pytest.raises(DatasetError, match=r"train\.labels is not UTF-8 text"):
-        open_dataset(path)
+        everything(open_dataset(path))
 
 
 @pytest.mark.parametrize("content", ["red\nred\n", "red\n\n", "\n", "\nred\n"])
@@ -314,7 +314,7 @@ def test_names_that_do_not_tell_classes_apart_are_refused(tmp_path: Path, conten
     path = small(tmp_path)
     path.with_suffix(".labels").write_text(content)
     with pytest.raises(DatasetError, match=r"train\.labels has an empty line or one name twice; give every class"):
-        open_dataset(path)
+        _ = open_dataset(path).labels
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 from conftest import noise_jpeg
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError
@@ -65,9 +66,20 @@ def damaged(path: Path) -> list[Damage]:
     return [found for found in FORMAT.open([path]).damage() if found is not None]
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    return write(tmp_path_factory.mktemp("written") / "train.rec")
+
+
+def copied(sound: Sound, folder: Path) -> Sound:
+    for suffix in (".rec", ".idx", ".lst", ".labels", ".sums"):
+        copyfile(sound.path.with_suffix(suffix), folder / f"train{suffix}")
+    return replace(sound, path=folder / "train.rec")
+
+
 @pytest.fixture
-def sound(tmp_path: Path) -> Sound:
-    return write(tmp_path / "train.rec")
+def sound(written: Sound, tmp_path: Path) -> Sound:
+    return copied(written, tmp_path)
 
 
 def test_some_of_the_records_lie_in_parts(sound: Sound) -> None:
@@ -119,13 +131,13 @@ def changed(content: bytes, what: list[tuple[str, int, int]]) -> bytes:
     return content
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=300)
 @given(what=changes)
 def test_whatever_happens_no_record_is_read_wrong_and_all_whole_ones_are_salvaged(
-    tmp_path_factory: pytest.TempPathFactory, what: list[tuple[str, int, int]]
+    written: Sound, tmp_path_factory: pytest.TempPathFactory, what: list[tuple[str, int, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("damaged")
-    sound = write(folder / "train.rec")
+    sound = copied(written, folder)
     content = changed(sound.content, what)
     sound.path.write_bytes(content)
     there = {key for key, (start, end) in sound.spans.items() if sound.content[start:end] in content}
@@ -155,13 +167,13 @@ def test_whatever_happens_no_record_is_read_wrong_and_all_whole_ones_are_salvage
     assert sound.path.read_bytes() == content
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200)
 @given(what=changes)
 def test_without_anything_beside_it_all_whole_records_are_salvaged_too(
-    tmp_path_factory: pytest.TempPathFactory, what: list[tuple[str, int, int]]
+    written: Sound, tmp_path_factory: pytest.TempPathFactory, what: list[tuple[str, int, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("damaged")
-    sound = write(folder / "train.rec")
+    sound = copied(written, folder)
     bare(sound.path)
     content = changed(sound.content, what)
     sound.path.write_bytes(content)
@@ -172,3 +184,116 @@ def test_without_anything_beside_it_all_whole_records_are_salvaged_too(
         assert not there
         return
     assert {(r.id, r.encoded) for r in records_of(folder / "new.rec")} >= {(r.id, r.encoded) for r in there}
+
+
+@pytest.mark.parametrize("suffix", [".idx", ".lst", ".labels"])
+def test_damage_in_a_small_file_is_found_and_the_records_are_salvaged_as_they_were(
+    sound: Sound, tmp_path: Path, suffix: str
+) -> None:
+    file = sound.path.with_suffix(suffix)
+    whole = file.read_bytes()
+    flipped = [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in range(0, len(whole), 7)]
+    for content in (b"", whole[:-1], whole + b"x", *flipped):
+        file.write_bytes(content)
+        assert [(found.file, found.record) for found in damaged(sound.path)] == [(file, "")]
+    done = repair(sound.path, into=tmp_path / "new.rec")
+    assert (done.kept, [found.file for found in done.lost]) == (len(RECORDS), [file])
+    assert (tmp_path / "new").with_suffix(suffix).read_bytes() == whole
+    file.unlink()
+    assert [found.what for found in damaged(sound.path)] == ["it is missing"]
+
+
+def test_damage_in_the_checksums_is_found_and_the_records_are_salvaged_without_them(
+    sound: Sound, tmp_path: Path
+) -> None:
+    file = sound.path.with_suffix(".sums")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 31):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert [(found.file, found.record) for found in damaged(sound.path)] == [(file, "")]
+    done = repair(sound.path, into=tmp_path / "new.rec")
+    assert (done.kept, [found.file for found in done.lost]) == (len(RECORDS), [file])
+    assert records_of(tmp_path / "new.rec") == RECORDS
+
+
+def test_what_lies_behind_the_records_is_found(sound: Sound) -> None:
+    sound.path.write_bytes(sound.content + b"garbage")
+    assert damaged(sound.path) == [Damage(sound.path, len(sound.content), "", "7 bytes lie behind the last record")]
+
+
+def test_checksums_of_a_file_that_was_here_before_do_not_count(sound: Sound, tmp_path: Path) -> None:
+    other = write(tmp_path / "other" / "train.rec", [replace(record, id=record.id + 1) for record in RECORDS])
+    for suffix in (".rec", ".idx", ".lst"):
+        copyfile(other.path.with_suffix(suffix), sound.path.with_suffix(suffix))
+    assert [record.id for record in records_of(sound.path)] == [record.id + 1 for record in RECORDS]
+    assert repair(sound.path, into=tmp_path / "new.rec").kept == len(RECORDS)
+
+
+def without_sums(sound: Sound, *suffixes: str) -> Path:
+    for suffix in (".sums", *suffixes):
+        sound.path.with_suffix(suffix).unlink()
+    return sound.path
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        (0, "no part of a record begins where one must"),
+        (5, "its length is damaged"),
+        (7, "no part of a record begins where one must"),
+        (10, "it claims more labels than it holds"),
+        (33, "its picture cannot be decoded"),
+        (-1, "the bytes behind it are not zeros"),
+    ],
+    ids=["magic", "length", "flag", "count of labels", "picture", "filling"],
+)
+def test_without_checksums_damage_shows_in_frames_and_pictures(sound: Sound, place: int, what: str) -> None:
+    path, (start, end) = without_sums(sound), sound.spans["red/1.jpg"]
+    content = bytearray(sound.content)
+    content[start + place if place >= 0 else end - 1] ^= 0x70
+    path.write_bytes(content)
+    found = list(FORMAT.open([path]).damage())
+    assert found.count(None) == len(RECORDS) - 1
+    (item,) = [item for item in found if item is not None]
+    assert (item.file, item.record) == (path, "red/1.jpg")
+    assert start <= item.offset < end
+    assert what in item.what
+    bare_of_index = without_index(path)
+    assert [item.what for item in damaged(bare_of_index)] == [item.what]
+
+
+def without_index(path: Path) -> Path:
+    path.with_suffix(".idx").unlink()
+    return path
+
+
+def test_without_checksums_what_the_file_ends_before_is_named_by_the_index(sound: Sound, tmp_path: Path) -> None:
+    path, (start, _) = without_sums(sound), sound.spans[RECORDS[-2].key]
+    path.write_bytes(sound.content[: start + 100])
+    assert [item.record for item in damaged(path)] == [record.key for record in RECORDS[-2:]]
+    done = repair(path, into=tmp_path / "new.rec")
+    assert (done.kept, [item.record for item in done.lost]) == (len(RECORDS) - 2, [r.key for r in RECORDS[-2:]])
+
+
+def test_without_checksums_an_index_of_other_places_is_told_of(sound: Sound) -> None:
+    path = without_sums(sound, ".lst")
+    index = path.with_suffix(".idx")
+    lines = index.read_text().splitlines()
+    index.write_text("\n".join([f"{RECORDS[0].id}\t8", *lines[1:]]) + "\n")
+    assert [(item.file, item.record, item.what) for item in damaged(path)] == [
+        (index, "10", "no record begins at 8, as it says"),
+        (index, "10", "the record at 0 is not in it"),
+    ]
+    index.write_text("nothing\n")
+    assert [item.file for item in damaged(path)] == [index]
+
+
+@pytest.mark.parametrize("suffix", [".lst", ".labels"])
+def test_without_checksums_small_files_that_cannot_be_read_are_told_of(
+    sound: Sound, tmp_path: Path, suffix: str
+) -> None:
+    path = without_sums(sound)
+    path.with_suffix(suffix).write_bytes(b"same\nsame\n")
+    assert [item.file for item in damaged(path)] == [path.with_suffix(suffix)]
+    done = repair(path, into=tmp_path / "new.rec")
+    assert (done.kept, [item.file for item in done.lost]) == (len(RECORDS), [path.with_suffix(suffix)])

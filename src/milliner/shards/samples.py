@@ -151,8 +151,10 @@ class Samples:
 
     def record_key(self, span: Span) -> str:
         """The key of a sample as a record."""
-        described = parse(self._text(span, "json")) if "json" in span.members else None
-        return str(described["key"]) if described else span.key
+        if "json" in span.members and span.members["json"].size <= _MAX_TEXT:
+            described = parse(self._text(span, "json"))
+            return str(described["key"]) if described else span.key
+        return span.key
 
     def class_name(self, span: Span) -> str | None:
         """The name of its class that a sample's ``json`` gives."""

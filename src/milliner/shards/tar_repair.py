@@ -84,7 +84,7 @@ def _by_looks(samples: Samples, lost: list[Damage], advance: Advance) -> Iterato
         what = _fault(samples, span, number, ours) or ("it comes a second time" if seen[span.key] else "")
         advance(span.end - span.start)
         if what:
-            lost.append(Damage(samples.path, span.start, span.key, what))
+            lost.append(Damage(samples.path, span.start, samples.record_key(span), what))
             continue
         seen[span.key] += 1
         yield _Whole(span.start, span.end, samples.first_label(span), samples.record_key(span))

@@ -121,7 +121,7 @@ class Tar:
                 what = undecodable(self.samples.record(span, index).encoded)
             except DatasetError as error:
                 what = str(error)
-            yield Damage(self.path, span.start, span.key, what) if what else None
+            yield Damage(self.path, span.start, self.samples.record_key(span), what) if what else None
 
 
 class TarsDataset(PartsDataset):

@@ -26,6 +26,9 @@ from milliner.shards.sums import Sums
 class RecordDataset:
     """A record file as a dataset; labels have the names of its ``.labels`` file, or their numbers without one.
 
+    Opening looks at nothing but the record file. What lies beside it is read where it is first asked for, and raises
+    DatasetError there where it is damaged.
+
     Where milliner wrote it, records are found by its checksums, and compared with them whenever they are read.
     Otherwise by the ``.idx``, or without one by walking through the file. Safe to use from many threads, to inherit
     and to send to other processes.
@@ -35,11 +38,6 @@ class RecordDataset:
         self._path, self._rec = path, MappedFile(path)
         if not len(self._rec):
             raise DatasetError(f"{path} is empty; pack it again.")
-        self._names = read_names(path)
-        self._sums: Sums | None
-        self._sums, self._written = own_sums(path) or (None, len(self._rec))
-        index = path.with_suffix(".idx")
-        self._index = TextIndex(index, path, len(self._rec)) if self._sums is None and index.exists() else None
 
     def __reduce__(self) -> tuple[type["RecordDataset"], tuple[Path]]:
         return RecordDataset, (self._path,)
@@ -135,9 +133,9 @@ class RecordDataset:
     @cached_property
     def _numbers(self) -> NDArray[np.float32]:
         """The first label of every record, which are all class numbers."""
-        sums = self._sums
-        if self._written != len(self._rec):
-            raise self._damaged(min(self._written, len(self._rec)))
+        sums, written = self._own
+        if written != len(self._rec):
+            raise self._damaged(min(written, len(self._rec)))
         numbers = sums.labels if sums is not None and sums.sound("records") else self._walk_labels()
         wrong = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))
         if wrong.any():
@@ -183,6 +181,23 @@ class RecordDataset:
 
     def _listed(self, identity: int, place: int) -> str:
         return self._paths.path_of(identity, place) if self._paths else str(identity)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return read_names(self._path)
+
+    @cached_property
+    def _own(self) -> tuple[Sums | None, int]:
+        return own_sums(self._path) or (None, len(self._rec))
+
+    @property
+    def _sums(self) -> Sums | None:
+        return self._own[0]
+
+    @cached_property
+    def _index(self) -> TextIndex | None:
+        index = self._path.with_suffix(".idx")
+        return TextIndex(index, self._path, len(self._rec)) if index.exists() else None
 
     @cached_property
     def _paths(self) -> PathList | None:
