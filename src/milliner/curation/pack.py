@@ -11,9 +11,9 @@ from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.plugins import find_plugin, find_plugins
 from milliner.core.progress import Progress, silent
 from milliner.core.seed import check_seed
-from milliner.curation.encode import Recipe
 from milliner.curation.engine import engine as engine_of
 from milliner.curation.plan import Order, Plan, SetAside
+from milliner.curation.recipe import Recipe
 from milliner.curation.write import Output, Shard, write
 from milliner.images.reencode import Reencoding
 from milliner.shards.format import Format
