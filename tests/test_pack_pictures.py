@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from milliner.core.errors import DatasetError, SettingsError, UnreadableImageError
+from milliner.core.errors import DatasetError, MillinerError, SettingsError, UnreadableImageError
 from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Advance, silent
 from milliner.curation import pack as packing
+from milliner.curation import workers
 from milliner.curation.pack import PackResult, pack
+from milliner.curation.plan import SetAside
+from milliner.curation.recipe import Recipe
+from milliner.curation.workers import by_workers
 from milliner.images.reencode import FORMATS, Reencoding, renamed
 from milliner.shards.dataset import open_dataset, open_packed
 
@@ -174,7 +178,8 @@ def test_any_number_of_workers_gives_the_same_bytes(
 ) -> None:
     folder = class_folders(red=40, green=40)
     monkeypatch.setattr("milliner.curation.encode._SLOW", 0.0)  # so that reading is spread as well
-    spreads: list[Spread] = [map, lambda function, items: ordered_map(function, items, 7)]
+    monkeypatch.setattr("milliner.curation.encode._WORTH_A_PROCESS", 0)
+    spreads: list[Spread] = [map, lambda function, items: ordered_map(function, items, 7), ordered_map]
     for number, spread in enumerate(spreads):
 
         @contextmanager
@@ -183,8 +188,33 @@ def test_any_number_of_workers_gives_the_same_bytes(
 
         monkeypatch.setattr(packing, "engine_of", engine)
         pack(folder, into=tmp_path / str(number), **options)
-    contents = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("0", "1")]
-    assert contents[0] == contents[1]
+    contents = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("0", "1", "2")]
+    assert contents[0] == contents[1] == contents[2]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_worker_processes_make_what_this_one_makes(class_folders: Folders, tmp_path: Path, count: int) -> None:
+    folder = class_folders(red=30, green=1)
+    (folder / "red" / "007.jpg").write_bytes(b"notes")
+    (folder / "red" / "dé j\u00e0.jpg").write_bytes(a_picture(2000, 1500))
+    recipe = Recipe(str(folder), Reencoding(900, format="png"), checked=False)
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
+    made = list(by_workers(recipe, paths, count))
+    assert made == [recipe.one(path) for path in paths]
+    assert SetAside("red/007.jpg", "not a picture") in made
+
+
+def test_a_checked_file_that_is_gone_is_an_error_of_workers_too(class_folders: Folders) -> None:
+    recipe = Recipe(str(class_folders(red=2)), Reencoding())
+    with pytest.raises(UnreadableImageError, match=r"gone\.jpg cannot be read: it is not there"):
+        list(by_workers(recipe, ["red/000.jpg", "red/gone.jpg", "red/001.jpg"], 2))
+
+
+def test_a_worker_that_is_killed_is_told(class_folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = class_folders(red=9)
+    monkeypatch.setattr(workers, "_SERVE", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(MillinerError, match=r"has ended by itself \(exit status -9\)"):
+        list(by_workers(Recipe(str(folder), Reencoding()), [f"red/{number:03}.jpg" for number in range(9)], 2))
 
 
 @pytest.mark.parametrize("options", [{"check": False}, {"check": False, "resize": 32}], ids=["untouched", "resized"])

@@ -13,9 +13,9 @@ from milliner.core.plugins import find_plugin, find_plugins
 from milliner.core.progress import Progress, silent
 from milliner.core.seed import check_seed
 from milliner.curation.earlier import packed_here
-from milliner.curation.encode import Recipe
 from milliner.curation.engine import engine as engine_of
 from milliner.curation.plan import Order, Plan, SetAside
+from milliner.curation.recipe import Recipe
 from milliner.curation.write import Output, Shard, write
 from milliner.images.local_copy import path_of
 from milliner.images.published import published

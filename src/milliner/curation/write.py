@@ -10,8 +10,9 @@ from milliner.core.errors import DatasetError
 from milliner.core.parallel import Spread
 from milliner.core.progress import Advance, Progress
 from milliner.curation.earlier import remove_earlier
-from milliner.curation.encode import Recipe
+from milliner.curation.encode import results
 from milliner.curation.plan import Plan, SetAside
+from milliner.curation.recipe import Recipe
 from milliner.curation.refusals import Refusals, refusals
 from milliner.images.reencode import renamed
 from milliner.shards.format import Format, Record, Writer
@@ -83,7 +84,7 @@ class _Splits:
         counts = Counter(line.labels[0] for line in lines[:begin] if not self.noted.has(line.path))
         self.advance(begin)
         rest = lines[begin:]
-        for line, result in zip(rest, self.recipe.results([each.path for each in rest], self.spread), strict=True):
+        for line, result in zip(rest, results(self.recipe, [each.path for each in rest], self.spread), strict=True):
             if isinstance(result, SetAside):
                 self.noted.add(result)
             else:

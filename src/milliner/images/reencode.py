@@ -56,9 +56,9 @@ class Reencoding:
     @property
     def fingerprint(self) -> str:
         """What the new bytes depend on besides the old ones."""
-        from milliner.images.decode import DECODER
+        import PIL
 
-        return f"{self!r} {DECODER}"
+        return f"{self!r} pillow {PIL.__version__}"
 
     def __call__(self, encoded: bytes) -> bytes:
         """Decodes, crops, resizes and encodes one picture."""
