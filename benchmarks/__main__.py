@@ -16,6 +16,7 @@ BENCHES = {
     "throughput": "Embedding speed",
     "retraining": "Training again, and memory",
     "startup": "Start-up",
+    "packing": "Packing, and reading packed files",
     "fetching": "Fetching",
     "installed": "Install size",
     "choices": "How resolution and pooling were chosen",

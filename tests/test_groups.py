@@ -40,7 +40,7 @@ def test_a_chain_of_a_hundred_thousand_is_one_group() -> None:
 
 
 def row(file: str | None, address: str = "https://a.b/c.jpg", **more: str) -> FetchRow:
-    return FetchRow(address, "hat", "urls", None, "stored", file=file, **more)  # type: ignore[arg-type]
+    return FetchRow(address, "hat", "urls", "stored", file=file, **more)  # type: ignore[arg-type]
 
 
 def test_frames_of_one_video_belong_together() -> None:

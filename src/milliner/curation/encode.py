@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
 from milliner.core.errors import UnreadableImageError
@@ -12,6 +13,7 @@ from milliner.images.reencode import Reencoding
 
 _READ_AT_ONCE: Final = 64  # pictures: to hand over one costs as much as to read one
 _ENCODED_AT_ONCE: Final = 4
+_SLOW: Final = 0.3e-3  # seconds for a picture from which on it is read in parallel
 _BYTES_AT_ONCE: Final = 2**22  # that a batch of untouched pictures brings; the rest is read when its turn comes
 
 
@@ -38,9 +40,24 @@ class Recipe:
         """
         step = _ENCODED_AT_ONCE if self.reencoding else _READ_AT_ONCE
         batches = [paths[start : start + step] for start in range(0, len(paths), step)]
-        for batch, results in zip(batches, spread(self, batches), strict=True):
+        for batch, results in zip(batches, self._each(batches, spread), strict=True):
             for path, result in zip(batch, results, strict=True):
                 yield self.one(path) if result is None else result
+
+    def _each(self, batches: Sequence[Sequence[str]], spread: Spread) -> Iterator[list[bytes | SetAside | None]]:
+        """Spreads the batches, unless files are read faster here than threads that want the interpreter hand them over.
+
+        The first batch tells; slow disks and networks are what is worth waiting for in parallel.
+        """
+        if self.reencoding:
+            yield from spread(self, batches)
+            return
+        first, rest = batches[:1], batches[1:]
+        start = perf_counter()
+        read = [self(batch) for batch in first]
+        slow = perf_counter() - start > _SLOW * len(read[0]) if read else False
+        yield from read
+        yield from (spread if slow else map)(self, rest)
 
     def __call__(self, paths: Sequence[str]) -> list[bytes | SetAside | None]:
         """A batch; None for what it has no room for."""

@@ -37,25 +37,32 @@ def plan_given(order: Order, lists: Mapping[str, str | Path], progress: Progress
 def _contents(root: Path, lists: Mapping[str, str | Path], given: Mapping[str, list[ListLine]]) -> dict[str, str]:
     """Size and time of change of every listed file; raises DatasetError for one that is missing or listed twice."""
     contents: dict[str, str] = {}
-    place: dict[str, str] = {}
+    seen: dict[str, tuple[str, int]] = {}
     folder = os.fspath(root)
     for name, lines in given.items():
         for line in lines:
-            here = f"{lists[name]}, line {line.number}"
-            if line.path in place:
+            other, number = seen.setdefault(line.path, (name, line.number))
+            if (other, number) != (name, line.number):
                 raise DatasetError(
-                    f"{here}: {line.path} is listed twice, the first time in {place[line.path]}; "
-                    "list every picture once."
+                    f"{lists[name]}, line {line.number}: {line.path} is listed twice, the first time in "
+                    f"{lists[other]}, line {number}; list every picture once."
                 )
-            place[line.path] = here
-            try:
-                facts = os.stat(f"{folder}/{line.path}")  # noqa: PTH116 - a path object takes several times as long
-            except OSError:
-                facts = None
-            if facts is None or not stat.S_ISREG(facts.st_mode):
-                raise DatasetError(f"{here}: there is no file {line.path} in {root}; mend the list or the folder.")
-            contents[line.path] = f"{facts.st_size} {facts.st_mtime_ns}"
+            contents[line.path] = _facts(f"{folder}/{line.path}")
+            if not contents[line.path]:
+                raise DatasetError(
+                    f"{lists[name]}, line {line.number}: there is no file {line.path} in {root}; "
+                    "mend the list or the folder."
+                )
     return contents
+
+
+def _facts(path: str) -> str:
+    """Size and time of change; empty where there is no file."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - a path object takes several times as long
+    except OSError:
+        return ""
+    return f"{facts.st_size} {facts.st_mtime_ns}" if stat.S_ISREG(facts.st_mode) else ""
 
 
 def _checked(

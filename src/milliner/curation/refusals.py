@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from milliner.curation.plan import SetAside
 from milliner.images.files import read_at_most, sync
@@ -17,10 +17,11 @@ _MAX_BYTES: Final = 2**28
 class Refusals:
     """Files that turned out to be unusable while they were packed, noted before any later record is written."""
 
-    def __init__(self, file: IO[bytes], rows: list[SetAside]) -> None:
+    def __init__(self, path: Path, plan: str) -> None:
         """Use `refusals`."""
-        self._file = file
-        self._rows = {row.file: row for row in rows}
+        self._path, self._plan = path, plan
+        self._known = _read(path, plan)
+        self._rows = {row.file: row for row in self._known or ()}
 
     @property
     def rows(self) -> tuple[SetAside, ...]:
@@ -28,10 +29,14 @@ class Refusals:
         return tuple(self._rows.values())
 
     def add(self, row: SetAside) -> None:
-        """Notes one."""
+        """Notes one; most runs never do, and so have no file."""
+        with self._path.open("wb" if self._known is None else "ab") as file:
+            if self._known is None:
+                file.write(_line([self._plan]))
+                self._known = []
+            file.write(_line([row.file, row.reason]))
+            sync(file)
         self._rows[row.file] = row
-        self._file.write(_line([row.file, row.reason]))
-        sync(self._file)
 
     def has(self, file: str) -> bool:
         """Whether a file is among them."""
@@ -52,17 +57,12 @@ class Refusals:
 def refusals(folder: Path, plan: str) -> Iterator[Refusals]:
     """Goes on with what a run of the same plan has noted; interrupted it stays, otherwise it goes at the end."""
     path = folder / _NAME
-    rows = _read(path, plan)
-    with path.open("ab" if rows is not None else "wb") as file:
-        if rows is None:
-            file.write(_line([plan]))
-            sync(file)
-        try:
-            yield Refusals(file, rows or [])
-        except Exception:
-            path.unlink()
-            raise
-    path.unlink()
+    try:
+        yield Refusals(path, plan)
+    except Exception:
+        path.unlink(missing_ok=True)
+        raise
+    path.unlink(missing_ok=True)
 
 
 def _read(path: Path, plan: str) -> list[SetAside] | None:
@@ -70,8 +70,8 @@ def _read(path: Path, plan: str) -> list[SetAside] | None:
     if not path.exists():
         return None
     content = read_at_most(path, _MAX_BYTES)
-    first, *rest = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()] or [None]
-    return [SetAside(*row) for row in rest] if first == [plan] else None
+    first, *rest = content[: content.rfind(b"\n") + 1].splitlines(keepends=True) or [b""]
+    return [SetAside(*json.loads(row)) for row in rest] if first == _line([plan]) else None
 
 
 def _line(value: list[str]) -> bytes:

@@ -4,6 +4,7 @@ Nothing heavy is imported here, since packing untouched pictures needs no more t
 """
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ _SIGNATURES: Final = (
     b"MM\0*",
     *(b"P%d" % kind for kind in range(1, 7)),
 )
+
+_UNLISTABLE: Final = re.compile("[\t\n\r\ud800-\udfff]")
 
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not be waited for
 
@@ -74,6 +77,7 @@ def is_web_page(encoded: bytes) -> bool:
 
 def name_fault(key: str) -> str | None:
     """Why a list, whose lines are tab-separated UTF-8, cannot hold a name; None where it can."""
-    if any("\ud800" <= sign <= "\udfff" for sign in key):
-        return "name is not UTF-8"
-    return "name holds a tab or line break" if any(sign in key for sign in "\t\n\r") else None
+    found = _UNLISTABLE.search(key)
+    if not found:
+        return None
+    return "name holds a tab or line break" if found[0] in "\t\n\r" else "name is not UTF-8"
