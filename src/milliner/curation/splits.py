@@ -15,6 +15,7 @@ from milliner.curation.leaks import Leaks, leaks
 from milliner.images.check import judge_picture
 from milliner.images.folder import read_bounded
 from milliner.images.ledger import PictureRow
+from milliner.images.local_copy import path_of
 from milliner.shards.dataset import open_dataset
 from milliner.shards.lists import ListLine, read_list
 
@@ -115,7 +116,7 @@ def check_splits(
     """
     if len(splits) < 2:
         raise SettingsError("Give two splits or more, such as train=DIR,test=DIR.")
-    reader = DatasetReader({name: _opened(name, Path(place), root) for name, place in splits.items()})
+    reader = DatasetReader({name: _opened(name, path_of(place, progress), root) for name, place in splits.items()})
     rows = tuple(reader.rows(progress))
     kept = [row for row in rows if row.status == "kept"]
     copies: dict[str, list[PictureRow]] = {}

@@ -14,12 +14,15 @@ from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
 from milliner.images.listing import RECORDS_NAME
-from milliner.shards import tables, tars
 from milliner.shards.classes import number_name
 from milliner.shards.dataset import formats, open_dataset
 from milliner.shards.format import Format, Packed, Record
 
 _SPLIT: Final = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")
+
+_FILE_END: Final = re.compile(r"\.(rec|tar|parquet)$")
+_WILD: Final = re.compile(r"[{*?\[]")
+_NUMBERS: Final = re.compile(r"-\d+(-of-\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,8 @@ def split_name(source: str | Path) -> str:
     place = Path(source)
     if place.is_dir():
         return place.resolve().name
-    stem = place.name.partition("{")[0].partition("*")[0] if not place.exists() else place.name
-    stem = re.sub(r"\.(rec|tar|parquet)$", "", stem)
-    for split_of in (tars.split_of, tables.split_of):
-        stem = split_of(Path(f"{stem}.x"))
-    return stem.rstrip("-_.") or "data"
+    name = _FILE_END.sub("", place.name if place.exists() else _WILD.split(place.name, maxsplit=1)[0])
+    return _NUMBERS.sub("", name).rstrip("-_.") or "data"
 
 
 def _format(name: str) -> Format:

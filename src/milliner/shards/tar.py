@@ -21,7 +21,7 @@ _CHECKSUM: Final = slice(148, 156)
 _MAX_NOTES: Final = 2**15  # bytes of notes before one member: its long name and its extended header
 _BEFORE_SIZE: Final = b"0000644\0" + 2 * b"0000000\0"  # mode, owner and group
 _BEHIND_SIZE: Final = b"%011o\0" % 0  # when it was last changed
-_TAIL: Final = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\0" + bytes(167)
+_TAIL: Final = b"0" + bytes(100) + b"ustar\x0000" + bytes(247)
 _REGULAR, _FOLDER, _LONG_NAME, _LONG_LINK, _ABOUT_NEXT, _ABOUT_ALL = (b"0", b"\0", b"7"), b"5", b"L", b"K", b"x", b"g"
 _REFUSED: Final = {
     b"1": "a link",
