@@ -26,7 +26,7 @@ from object_store import LOGIN, ObjectStore
 
 import milliner
 from milliner.cli.main import call
-from milliner.core.errors import DatasetError
+from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.progress import Advance
 from milliner.curation.check import check
 from milliner.curation.pack import pack
@@ -228,6 +228,29 @@ def test_shards_in_a_bucket_are_opened_by_a_pattern(
     assert told.notes == []
     pack(pictures, into=f"s3://shards-{to}/all", to=to)  # fewer shards: the others go
     assert samples(str(shard.path)) == samples(tmp_path / "here" / pattern)
+
+
+def test_converting_into_a_url_leaves_none_of_the_earlier_files(memory: Any, class_folders: Folders) -> None:
+    pack(class_folders(red=12, green=12), into="memory://out")
+    convert = ["shards", "convert", "memory://out/train.rec", "--into", "memory://tars/", "--to", "webdataset"]
+    assert call([*convert, "--shard-size", "16KB"]) == 0
+    many = names(memory, "/tars")
+    assert call(convert) == 0
+    assert many > names(memory, "/tars") == {"train-000000.tar", "train-000000.sums", "train.labels"}
+    assert samples("memory://tars/train-*.tar") == samples("memory://out/train.rec")
+    assert samples("memory://tars/train-000000.tar") == samples("memory://out/train.rec")
+
+
+def test_pictures_at_a_url_are_not_moved(memory: Any) -> None:
+    with pytest.raises(SettingsError, match=r"Pictures at memory://site cannot be moved; check a folder of this"):
+        check("memory://site", fix=True)
+
+
+def test_leaks_between_splits_at_urls_are_found(memory: Any, class_folders: Folders) -> None:
+    pictures = class_folders(red=8, green=8)
+    pack(pictures, into="memory://out")
+    splits = {"train": "memory://out/train.rec", "test": "memory://out/train.rec"}
+    assert len(check(splits=splits, quick=True).leaks) > 0
 
 
 def test_an_imagefolder_keeps_its_list_of_records(memory: Any, class_folders: Folders, tmp_path: Path) -> None:

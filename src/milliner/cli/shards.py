@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from milliner.cli.options import Size
+from milliner.cli.options import Place, Size
 from milliner.cli.terminal import common_options, console, print_json, print_table, progress
 from milliner.cli.text import printable
 
@@ -93,14 +93,14 @@ def repair(file: Path, into: Path, as_json: bool) -> None:
 
 @shards.command()
 @click.argument("source")
-@click.option("--into", required=True, type=click.Path(path_type=Path), help="The folder of the new files.")
+@click.option("--into", required=True, type=Place(), help="The folder of the new files, or its URL.")
 @click.option(
     "--to", required=True, type=click.Choice(["recordio", "webdataset", "parquet", "imagefolder"]), help="The format."
 )
 @click.option("--split", help="What the new files are named after.  [default: as SOURCE]")
 @click.option("--shard-size", type=Size(), help="When to begin the next .tar or .parquet.  [default: 256MB]")
 @common_options
-def convert(source: str, into: Path, to: str, split: str | None, shard_size: int | None, as_json: bool) -> None:
+def convert(source: str, into: Path | str, to: str, split: str | None, shard_size: int | None, as_json: bool) -> None:
     """Write SOURCE, packed files or a folder of class folders, in another format, without loss."""
     from milliner.shards.convert import convert as rewrite
 

@@ -3,8 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -31,29 +31,32 @@ def cluster(reads: Sequence[Path]) -> Iterator[Spread]:
     reached or a machine of it lacks this version of Milliner or cannot see one of `reads`.
     """
     ray = _import()
-    with _silenced():
+    with _silenced(), ExitStack() as open_rows:
         connected = ray.is_initialized()
         try:
             if not connected:
                 _connect(ray)
             with _in_one_sentence(ray):
                 _check_machines(ray, reads)
-            yield _Spread(ray)
+            yield _Spread(ray, open_rows)
         finally:
+            open_rows.close()
             if not connected:
                 ray.shutdown()
 
 
 class _Spread:
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
+    """What was begun and left, by an exception or for want of more, is closed as long as Ray is there."""
+
+    def __init__(self, ray: Any, open_rows: ExitStack) -> None:
+        self._ray, self._open_rows = ray, open_rows
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """Yields ``function(item)`` in the order of `items`."""
         call = _Call(function, str(Path.cwd()))
         for window in _windows(items):
             with _in_one_sentence(self._ray):
-                rows = _rows(self._ray, call, window)
+                rows = self._open_rows.enter_context(closing(_rows(self._ray, call, window)))
             while (row := _next(self._ray, rows)) is not None:
                 if row.error is not None:
                     raise row.error
@@ -97,13 +100,13 @@ def _windows(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield window
 
 
-def _rows(ray: Any, call: _Call, window: list[Any]) -> Iterator[Any]:
+def _rows(ray: Any, call: _Call, window: list[Any]) -> Generator[dict[str, _Held], None, None]:
     cores = int(ray.cluster_resources().get("CPU", 1))
     blocks = min(len(window), max(-(-len(window) // _BLOCK), 4 * cores))  # few items may be large ones
     data = ray.data.from_items([{"held": _Held(item)} for item in window], override_num_blocks=blocks)
     data.context.execution_options.preserve_order = True
     data.context.enable_progress_bars = False
-    return iter(data.map(call).iter_rows())
+    yield from data.map(call).iter_rows()
 
 
 def _next(ray: Any, rows: Iterator[Any]) -> _Held | None:

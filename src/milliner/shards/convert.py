@@ -3,17 +3,20 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from milliner.core.address import is_url
 from milliner.core.errors import DatasetError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
 from milliner.images.listing import RECORDS_NAME
+from milliner.images.published import published
 from milliner.shards.classes import number_name
 from milliner.shards.dataset import formats, open_dataset
 from milliner.shards.format import Format, Packed, Record
@@ -31,7 +34,8 @@ class Converted:
 
     format: str
     split: str
-    files: tuple[Path, ...]
+    files: tuple[Path | str, ...]
+    """URLs where they were written to one."""
     records: int
     resumed: int
     """Those of the records that an earlier run, which was broken off, had written."""
@@ -59,7 +63,7 @@ def convert(
 
     Args:
         source: anything that `open_dataset` takes.
-        into: the folder that the files are written into; earlier files of the same split and format go.
+        into: the folder, or its URL, that the files are written into; earlier files of the same split and format go.
         to: the format's name: recordio, webdataset, parquet or imagefolder.
         split: what the files are named after; the source's name when left out.
         shard_size: bytes after which WebDataset and Parquet begin the next file; 256 MiB when left out.
@@ -71,6 +75,10 @@ def convert(
     """
     plugin = _format(to)
     dataset, name = open_dataset(source, progress), split or split_name(source)
+    if is_url(into):
+        with published(str(into), obsolete=partial(_earlier, name, plugin.suffix), progress=progress) as scratch:
+            made = convert(source, into=scratch, to=to, split=name, shard_size=shard_size, progress=progress)
+        return replace(made, files=tuple(f"{str(into).rstrip('/')}/{Path(file).name}" for file in made.files))
     target = Path(into)
     _check(dataset, target, name, shard_size)
     labels, read = _names(dataset), _reader(dataset)
@@ -83,6 +91,12 @@ def convert(
                 advance()
             writer.sync()
         return Converted(to, name, writer.files, len(dataset), done)
+
+
+def _earlier(split: str, suffix: str, names: Collection[str]) -> list[str]:
+    """Of the names of a folder's files those of the split in this format; of many there may be fewer now."""
+    pattern = re.compile(rf"{re.escape(split)}(-\d{{5,}}(-of-\d{{5,}})?)?({re.escape(suffix)}|\.sums)")
+    return [name for name in names if pattern.fullmatch(name)] if suffix else []
 
 
 def split_name(source: str | Path) -> str:
