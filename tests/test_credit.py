@@ -21,8 +21,8 @@ from PIL import Image
 from milliner.cli.main import call
 from milliner.core.credit import LICENCES, Credit, parse_licence
 from milliner.core.errors import FetchError
-from milliner.images.ledger import FetchRow, Ledger
 from milliner.images import placeholders
+from milliner.images.ledger import FetchRow, Ledger
 from milliner.sources.fetch import fetch as fetch_politely
 from milliner.sources.report import credit_of, fetch_report, write_attribution
 from milliner.sources.web.manners import Manners

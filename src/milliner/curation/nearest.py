@@ -10,6 +10,7 @@ BLOCK: Final = 512
 """New pictures that are compared at once: some sixteen megabytes of cosines."""
 
 _OTHERS_AT_ONCE: Final = 8192
+_HASHES_AT_ONCE: Final = 1024
 _FEW: Final = 4  # nearest ones of a picture that are worth a closer look, however near they are
 _MANY: Final = 16  # of those that are certainly near
 
@@ -68,19 +69,31 @@ def nearest_by_hash(new: NDArray[np.int64], hashes: NDArray[np.uint64], bits: in
 
     Also from their likeness in a mirror. The distance stands in the place of the cosine.
     """
-    mirrored = mirrored_likeness(hashes)
+    both_ways = (hashes, mirrored_likeness(hashes))
     for start in range(0, len(new), BLOCK):
         places = new[start : start + BLOCK]
         found: dict[tuple[int, int], int] = {}
-        for other in range(0, int(places[-1]), _OTHERS_AT_ONCE):
-            part = hashes[other : other + _OTHERS_AT_ONCE]
-            for block in (hashes[places], mirrored[places]):
-                distances = np.bitwise_count(block[:, None] ^ part)
-                for row, column in zip(*np.nonzero(distances <= bits), strict=True):
-                    first, second = int(places[row]), other + int(column)
-                    if second < first:
-                        found[first, second] = min(int(distances[row, column]), found.get((first, second), 64))
+        for way in both_ways:
+            for row, second, distance in _within(way[places], hashes[: int(places[-1])], bits):
+                first = int(places[row])
+                if second < first:
+                    found[first, second] = min(distance, found.get((first, second), 64))
         yield _closest(found)
+
+
+def _within(block: NDArray[np.uint64], hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[int, int, int]]:
+    """Row, place and distance of what differs by few bits; in parts that the processor's cache holds."""
+    shape = (len(block), _HASHES_AT_ONCE)
+    differ, distance, few = np.empty(shape, np.uint64), np.empty(shape, np.uint8), np.empty(shape, np.bool_)
+    for start in range(0, len(hashes), _HASHES_AT_ONCE):
+        part = hashes[start : start + _HASHES_AT_ONCE]
+        width = len(part)
+        np.bitwise_xor(block[:, None], part, out=differ[:, :width])
+        np.bitwise_count(differ[:, :width], out=distance[:, :width])
+        np.less_equal(distance[:, :width], bits, out=few[:, :width])
+        if few[:, :width].any():
+            for row, column in zip(*np.nonzero(few[:, :width]), strict=True):
+                yield int(row), start + int(column), int(distance[row, column])
 
 
 def _closest(found: dict[tuple[int, int], int]) -> list[Near]:
