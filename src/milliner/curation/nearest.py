@@ -12,7 +12,7 @@ BLOCK: Final = 512
 _OTHERS_AT_ONCE: Final = 8192
 _HASHES_AT_ONCE: Final = 1024
 _FEW: Final = 4  # nearest ones of a picture that are worth a closer look, however near they are
-_MANY: Final = 16  # of those that are certainly near
+_MANY: Final = 8  # of those that are certainly near
 
 Near = tuple[int, int, float]
 """A new picture, another one by its place among all, and how near they are."""
@@ -21,7 +21,7 @@ Near = tuple[int, int, float]
 def nearest(new: NDArray[np.int64], vectors: NDArray[np.float16], worth: float, near: float) -> Iterator[list[Near]]:
     """For each `BLOCK` of new pictures those that come before them and are near by the cosine.
 
-    Of each picture the four nearest of at least `worth`, and the sixteen nearest of at least `near`.
+    Of each picture the four nearest of at least `worth`, and the eight nearest of at least `near`.
 
     Args:
         new: the places of the new pictures among all, ascending, behind all that are not new.
@@ -45,7 +45,7 @@ def nearest(new: NDArray[np.int64], vectors: NDArray[np.float16], worth: float, 
 def _tops(
     block: NDArray[np.float32], vectors: NDArray[np.float16], places: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """[block, 16] the highest cosines with what comes before each row's place, falling, and where they are."""
+    """[block, 8] the highest cosines with what comes before each row's place, falling, and where they are."""
     best = np.full((len(block), _MANY), -2, np.float32)
     where = np.zeros((len(block), _MANY), np.int64)
     for start in range(0, len(vectors), _OTHERS_AT_ONCE):
@@ -97,12 +97,12 @@ def _within(block: NDArray[np.uint64], hashes: NDArray[np.uint64], bits: int) ->
 
 
 def _closest(found: dict[tuple[int, int], int]) -> list[Near]:
-    """The sixteen closest of each picture."""
+    """The four closest of each picture."""
     taken: dict[int, int] = {}
     closest = []
     for (first, second), distance in sorted(found.items(), key=lambda item: (item[0][0], item[1], item[0][1])):
         taken[first] = taken.get(first, 0) + 1
-        if taken[first] <= _MANY:
+        if taken[first] <= _FEW:
             closest.append((first, second, float(distance)))
     return closest
 
