@@ -136,6 +136,36 @@ def test_the_stages_meet_and_print_the_promised_json(
     assert found["label"] == "red"
 
 
+def test_check_tells_by_kind_and_moves_what_it_is_told_to(
+    class_folders: Callable[..., Path], run: Run, tmp_path: Path
+) -> None:
+    pictures = class_folders(red=3, blue=3)
+    (pictures / "red" / "tiny.png").write_bytes(png(4))
+    for number in range(12):
+        (pictures / "red" / f"cut{number:02}.png").write_bytes(png(4)[: 20 + number])
+    code, out, _ = run("check", pictures, "--quick", "--report", tmp_path / "page.html")
+    assert code == 0
+    assert re.search(r"^unreadable +12 +left out of training$", out, re.MULTILINE)
+    assert f"... and 2 more, see {tmp_path / 'page.html'}" in out
+    assert "3 kept" not in out.splitlines()[-1]
+    assert "6 kept, 13 set aside, 19 looked at just now" in out
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert "see --report PAGE.html or --json" in run("check", pictures, "--quick")[1]
+    moved = json.loads(run("check", pictures, "--quick", "--fix", "tiny", "--json")[1])["moved"]
+    assert moved == [{"file": "red/tiny.png", "now": "set-aside/tiny/red/tiny.png", "kind": "tiny"}]
+    assert "12 moved to set-aside/ (--undo moves them back)" in run("check", pictures, "--quick", "--fix")[1]
+    assert "13 moved back" in run("check", pictures, "--quick", "--undo")[1]
+    assert (pictures / "red" / "tiny.png").exists()
+
+
+def test_check_tells_what_crosses_between_splits(class_folders: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    train, test = class_folders(red=4, blue=4), fill_class_folders(tmp_path / "test", 500, red=2, blue=2)
+    (test / "red" / "seen.jpg").write_bytes((train / "red" / "000.jpg").read_bytes())
+    out = run("check", "--quick", "--splits", f"train={train},test={test}")[1]
+    assert re.search(r"^test, seen in train +5 +1 \(20\.0%\) +0 +0$", out, re.MULTILINE)
+    assert re.search(r"^test/red/seen\.jpg +the same bytes: train/red/000\.jpg$", out, re.MULTILINE)
+
+
 def test_tables_are_for_people(class_folders: Callable[..., Path], small_model: Path, run: Run, tmp_path: Path) -> None:
     pictures = class_folders(red=3, blue=3)
     unseen = fill_class_folders(tmp_path / "unseen", 500, red=3, blue=3)
@@ -242,6 +272,9 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "{both}", "--into", "/dev/null/m.onnx"], 1, "/dev/null"),
     (["train", "{cut}", "--into", "{tmp}/m.onnx"], 1, "cut short"),
     (["check", "{empty}"], 1, "no class folders"),
+    (["check"], 2, "Give a FOLDER, or --splits"),
+    (["check", "{empty}", "--fix", "ugly"], 1, "Nothing is set aside as 'ugly'; give one or more of unreadable"),
+    (["check", "{empty}", "--engine", "abacus"], 1, "There is no engine 'abacus'"),
     (["check", "{texts}"], 1, "no usable picture"),
     (["pack", "{both}", "--into", "{tmp}/p", "--split", "train=0.7,test=0.7"], 1, "sum to 1"),
     (["pack", "{both}", "--into", "{tmp}/p", "--split", "train=x"], 2, "not a number"),

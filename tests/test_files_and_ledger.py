@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError, MillinerError
+from milliner.images.comparisons import JudgedRow, PairRow
 from milliner.images.files import atomic_file, read_at_most, write_atomically
 from milliner.images.ledger import FetchRow, Ledger, PictureRow
 
@@ -101,7 +103,8 @@ def test_no_more_is_read_than_is_allowed(tmp_path: Path) -> None:
 WRITER = """
     import sys
     from pathlib import Path
-    from milliner.images.files import atomic_file
+    from milliner.images.comparisons import JudgedRow, PairRow
+from milliner.images.files import atomic_file
 
     with atomic_file(Path(sys.argv[1])) as file:
         file.write(b"new" * 1000)
@@ -260,6 +263,8 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20
             reason=st.none() | text,
             root=text,
             rules=text,
+            likeness=st.none() | text,
+            notes=text,
         ),
         max_size=5,
         unique_by=lambda row: row.file,
@@ -376,3 +381,46 @@ def test_verdicts_of_an_older_ledger_are_given_anew_and_what_was_fetched_is_kept
     with Ledger.open(path) as ledger:
         assert [row.address for row in ledger.fetched()] == ["http://a/1.jpg"]
         assert ledger.pictures() == {}
+
+
+def test_a_ledger_of_version_3_keeps_its_rows_and_can_hold_notes(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(path) as ledger:
+        ledger.add_all([FETCHED])
+        ledger.add_all([PICTURE])
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "ALTER TABLE pictures DROP COLUMN likeness; ALTER TABLE pictures DROP COLUMN notes; PRAGMA user_version = 3;"
+    )
+    connection.close()
+    with Ledger.read(path) as ledger:  # also where nothing may be written
+        assert ledger.pictures() == {"red/a.jpg": PICTURE}
+    noted = replace(PICTURE, likeness="00ff00ff00ff00ff", notes="long,blurred")
+    with Ledger.open(path) as ledger:
+        assert ledger.pictures() == {"red/a.jpg": PICTURE}
+        assert list(ledger.fetched()) == [FETCHED]
+        ledger.add(noted)
+        assert ledger.pictures() == {"red/a.jpg": noted}
+        assert (noted.remarks, PICTURE.remarks) == (("long", "blurred"), ())
+
+
+def test_what_comparing_found_is_kept_by_recipe_and_content(tmp_path: Path) -> None:
+    pair, other = PairRow("aa", "bb", 0.9, 0.95), PairRow("aa", "cc", 0.8, 0.1)
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        found = ledger.comparisons
+        found.add("one", ["aa", "bb"], [pair])
+        found.add("one", ["cc"], [other])
+        found.add("two", ["aa"], [])
+        assert (found.compared("one"), found.compared("two")) == ({"aa", "bb", "cc"}, {"aa"})
+        assert found.pairs("one") == [pair, other]
+        found.judge("one", [JudgedRow("aa", 0.2, "red", 0.7), JudgedRow("bb", 0.9, None, 0.9)])
+        found.note_fact("one", "0.5")
+        found.note_fact("old", "0.4")
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.add_all(replace(PICTURE, file=f"red/{sha256}.jpg", sha256=sha256) for sha256 in ("aa", "bb"))
+        found = ledger.comparisons
+        assert [row.said for row in found.judged("one")] == ["red", None]
+        found.forget_all_but(["one"], ["one"])
+        assert (found.compared("one"), found.compared("two")) == ({"aa", "bb"}, set())
+        assert found.pairs("one") == [pair]
+        assert (found.fact("one"), found.fact("old")) == ("0.5", None)

@@ -48,7 +48,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_good_pictures_are_kept_with_their_facts(class_folders: Folders) -> None:
-    result = check(class_folders(red=3, green=2))
+    result = check(class_folders(red=3, green=2), quick=True)
     assert [row.file for row in result.rows] == [
         "green/000.jpg",
         "green/001.jpg",
@@ -67,6 +67,10 @@ def test_good_pictures_are_kept_with_their_facts(class_folders: Folders) -> None
         "counts": {},
         "findings": [],
         "largest_group": 1,
+        "leaks": [],
+        "moved": [],
+        "put_back": [],
+        "stuck": [],
     }
 
 

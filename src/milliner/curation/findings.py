@@ -50,8 +50,8 @@ KINDS: Final[dict[str, Kind]] = {
              "A model of all the other pictures is sure that these belong to another class. Look at each one: "
              "an unusual picture is not a wrong one.", "look"),
         Kind("near-duplicate", "Near duplicates",
-             "One is the other, cut, mirrored, resized, toned or saved anew. They stay on one side of a split; "
-             "--fix near-duplicate leaves the largest of each.", "kept"),
+             "One is the other, cut, mirrored, resized, toned or saved anew. They stay on one side of a split; where "
+             "they are set aside, the largest of each stays.", "kept"),
         Kind("sibling", "Siblings",
              "Different photographs that look like one scene. Useful for training, misleading across a split, "
              "so they stay on one side of it.", "kept"),
@@ -174,7 +174,7 @@ def size_order(row: PictureRow) -> tuple[int, int, str]:
 
 
 def _mislabel(found: Mislabel) -> Finding:
-    note = f"labelled {found.label}, looks like {found.said} ({found.probability:.0%})"
+    note = f"labelled {found.label}, looks like {found.said} ({min(found.probability, 0.99):.0%})"
     return Finding("mislabel", (found.file,), note, round(found.probability, 4), "look")
 
 

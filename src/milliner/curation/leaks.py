@@ -44,6 +44,11 @@ class Leaks:
         counted = Counter(leak.level for leak in self.found)
         return {level: counted[level] for level in LEVELS}
 
+    @property
+    def crossing(self) -> int:
+        """How many pictures of `split` have any likeness in `other`."""
+        return len(self.found)
+
     def share(self, level: Level) -> float:
         """What part of the split's pictures that is, 0 to 1."""
         return self.counts[level] / self.pictures if self.pictures else 0.0

@@ -10,8 +10,9 @@ BLOCK: Final = 512
 """New pictures that are compared at once: some sixteen megabytes of cosines."""
 
 _OTHERS_AT_ONCE: Final = 8192
+_HASHES_AT_ONCE: Final = 1024
 _FEW: Final = 4  # nearest ones of a picture that are worth a closer look, however near they are
-_MANY: Final = 16  # of those that are certainly near
+_MANY: Final = 8  # of those that are certainly near
 
 Near = tuple[int, int, float]
 """A new picture, another one by its place among all, and how near they are."""
@@ -20,7 +21,7 @@ Near = tuple[int, int, float]
 def nearest(new: NDArray[np.int64], vectors: NDArray[np.float16], worth: float, near: float) -> Iterator[list[Near]]:
     """For each `BLOCK` of new pictures those that come before them and are near by the cosine.
 
-    Of each picture the four nearest of at least `worth`, and the sixteen nearest of at least `near`.
+    Of each picture the four nearest of at least `worth`, and the eight nearest of at least `near`.
 
     Args:
         new: the places of the new pictures among all, ascending, behind all that are not new.
@@ -44,7 +45,7 @@ def nearest(new: NDArray[np.int64], vectors: NDArray[np.float16], worth: float, 
 def _tops(
     block: NDArray[np.float32], vectors: NDArray[np.float16], places: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """[block, 16] the highest cosines with what comes before each row's place, falling, and where they are."""
+    """[block, 8] the highest cosines with what comes before each row's place, falling, and where they are."""
     best = np.full((len(block), _MANY), -2, np.float32)
     where = np.zeros((len(block), _MANY), np.int64)
     for start in range(0, len(vectors), _OTHERS_AT_ONCE):
@@ -68,28 +69,40 @@ def nearest_by_hash(new: NDArray[np.int64], hashes: NDArray[np.uint64], bits: in
 
     Also from their likeness in a mirror. The distance stands in the place of the cosine.
     """
-    mirrored = mirrored_likeness(hashes)
+    both_ways = (hashes, mirrored_likeness(hashes))
     for start in range(0, len(new), BLOCK):
         places = new[start : start + BLOCK]
         found: dict[tuple[int, int], int] = {}
-        for other in range(0, int(places[-1]), _OTHERS_AT_ONCE):
-            part = hashes[other : other + _OTHERS_AT_ONCE]
-            for block in (hashes[places], mirrored[places]):
-                distances = np.bitwise_count(block[:, None] ^ part)
-                for row, column in zip(*np.nonzero(distances <= bits), strict=True):
-                    first, second = int(places[row]), other + int(column)
-                    if second < first:
-                        found[first, second] = min(int(distances[row, column]), found.get((first, second), 64))
+        for way in both_ways:
+            for row, second, distance in _within(way[places], hashes[: int(places[-1])], bits):
+                first = int(places[row])
+                if second < first:
+                    found[first, second] = min(distance, found.get((first, second), 64))
         yield _closest(found)
 
 
+def _within(block: NDArray[np.uint64], hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[int, int, int]]:
+    """Row, place and distance of what differs by few bits; in parts that the processor's cache holds."""
+    shape = (len(block), _HASHES_AT_ONCE)
+    differ, distance, few = np.empty(shape, np.uint64), np.empty(shape, np.uint8), np.empty(shape, np.bool_)
+    for start in range(0, len(hashes), _HASHES_AT_ONCE):
+        part = hashes[start : start + _HASHES_AT_ONCE]
+        width = len(part)
+        np.bitwise_xor(block[:, None], part, out=differ[:, :width])
+        np.bitwise_count(differ[:, :width], out=distance[:, :width])
+        np.less_equal(distance[:, :width], bits, out=few[:, :width])
+        if few[:, :width].any():
+            for row, column in zip(*np.nonzero(few[:, :width]), strict=True):
+                yield int(row), start + int(column), int(distance[row, column])
+
+
 def _closest(found: dict[tuple[int, int], int]) -> list[Near]:
-    """The sixteen closest of each picture."""
+    """The four closest of each picture."""
     taken: dict[int, int] = {}
     closest = []
     for (first, second), distance in sorted(found.items(), key=lambda item: (item[0][0], item[1], item[0][1])):
         taken[first] = taken.get(first, 0) + 1
-        if taken[first] <= _MANY:
+        if taken[first] <= _FEW:
             closest.append((first, second, float(distance)))
     return closest
 

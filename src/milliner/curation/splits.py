@@ -42,14 +42,14 @@ class ListedPictures:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The lists' numbers, sorted."""
-        return tuple(sorted({f"{line.labels[0]:g}" for line in self.lines}))
+        """The class folders' names, or the numbers of pictures that lie in none, sorted."""
+        return tuple(sorted({_label(line) for line in self.lines}))
 
     @property
     def targets(self) -> Sequence[int]:
         """The class number of every picture."""
         numbers = {label: number for number, label in enumerate(self.labels)}
-        return [numbers[f"{line.labels[0]:g}"] for line in self.lines]
+        return [numbers[_label(line)] for line in self.lines]
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -60,7 +60,11 @@ class ListedPictures:
 
     def __getitem__(self, index: int) -> Sample:
         line = self.lines[index]
-        return Sample(line.path, f"{line.labels[0]:g}", read_bounded(self.root / line.path))
+        return Sample(line.path, _label(line), read_bounded(self.root / line.path))
+
+
+def _label(line: ListLine) -> str:
+    return line.path.partition("/")[0] if "/" in line.path else f"{line.labels[0]:g}"
 
 
 class DatasetReader:

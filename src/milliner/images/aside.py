@@ -94,7 +94,7 @@ def put_back(root: Path) -> tuple[list[Aside], list[Aside]]:
             (moved if _move(root / each.now, root / each.file) else stuck).append(each)
         if known:
             _write(root, stuck)
-            _remove_empty(root / FOLDER)
+        _remove_empty(root / FOLDER)
     except OSError as error:
         raise _unwritable(root, error) from error
     return moved, stuck
@@ -164,6 +164,10 @@ def _write(root: Path, found: Sequence[Aside]) -> None:
 
 def _remove_empty(folder: Path) -> None:
     """Takes away the folders that are empty now, and the list when it is all that is left."""
+    if folder.is_dir() and not any(folder.iterdir()):  # a run was killed in the midst of this
+        folder.rmdir()
+    if not holds_asides(folder):
+        return
     for place, _, _ in os.walk(folder, topdown=False):
         if Path(place) != folder and not any(Path(place).iterdir()):
             Path(place).rmdir()

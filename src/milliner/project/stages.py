@@ -13,6 +13,7 @@ from milliner.core.progress import Progress
 from milliner.curation.check import check
 from milliner.curation.pack import pack
 from milliner.evaluation.evaluate import evaluate
+from milliner.images.aside import holds_asides
 from milliner.images.files import write_atomically
 from milliner.images.folder import picture_files
 from milliner.images.ledger import LEDGER_NAME, Ledger
@@ -91,6 +92,9 @@ class Fetch(Stage):
         return Outcome(summary="; ".join([summary, *faults]), unfinished=unfinished)
 
 
+_TOLD = ("two-labels", "mislabel", "near-duplicate", "sibling")  # what of the check is worth a word
+
+
 class Check(Stage):
     """Sets aside what would spoil training."""
 
@@ -109,9 +113,10 @@ class Check(Stage):
         return ()
 
     def run(self, project: Project, progress: Progress) -> Outcome:
-        """Looks at every picture that is new or has changed."""
-        result = check(project.pictures, progress=progress)
-        return Outcome(f"{len(result.kept)} kept, {len(result.set_aside)} set aside")
+        """Looks at every picture that is new or has changed, with the embeddings that training uses afterwards."""
+        result = check(project.pictures, cache=project.memory / CACHE_NAME, progress=progress)
+        told = [f"{result.counts[kind]} {kind}" for kind in _TOLD if kind in result.counts]
+        return Outcome(", ".join([f"{len(result.kept)} kept, {len(result.set_aside)} set aside", *told]))
 
 
 class Pack(Stage):
@@ -274,7 +279,8 @@ def _lists(project: Project) -> dict[str, Path]:
 def _class_folders(project: Project) -> list[Path]:
     if not project.pictures.is_dir():
         return []
-    return [path for path in project.pictures.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    folders = (path for path in project.pictures.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in folders if not holds_asides(path)]
 
 
 def _pictures(project: Project) -> list[Path]:
