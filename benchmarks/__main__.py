@@ -17,6 +17,7 @@ BENCHES = {
     "retraining": "Training again, and memory",
     "startup": "Start-up",
     "fetching": "Fetching",
+    "records": "Record files",
     "installed": "Install size",
     "choices": "How resolution and pooling were chosen",
 }
