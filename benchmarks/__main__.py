@@ -18,6 +18,7 @@ BENCHES = {
     "startup": "Start-up",
     "packing": "Packing, and reading packed files",
     "fetching": "Fetching",
+    "records": "Record files",
     "installed": "Install size",
     "choices": "How resolution and pooling were chosen",
 }

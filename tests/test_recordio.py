@@ -7,10 +7,12 @@ import struct
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -446,3 +448,108 @@ def test_a_smaller_file_may_take_the_place_of_one_that_is_open(tmp_path: Path) -
     small(tmp_path)
     assert dataset[19].encoded == bytes(5000)
     assert len(open_dataset(path)) == 5
+
+
+def test_a_record_file_is_a_sequence(tmp_path: Path) -> None:
+    for path in (small(tmp_path), foreign(small(tmp_path))):
+        dataset: Any = FORMAT.open([path])
+        assert dataset[-1] == dataset[4]
+        assert dataset.key(-5) == dataset.key(0)
+        assert list(dataset) == [dataset[place] for place in range(5)]
+        for outside in (5, -6, 2**70):
+            for read_one in (dataset.__getitem__, dataset.record, dataset.key):
+                with pytest.raises(IndexError):
+                    read_one(outside)
+        with pytest.raises(KeyError):
+            dataset.find("nobody")
+
+
+def test_of_two_records_with_one_key_the_first_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "train.rec"
+    with FORMAT.writer(tmp_path, "train", ["red"]) as writer:
+        for identity, key in enumerate(("a", "b", "b", "a")):
+            writer.add(Record(identity, (0.0,), b"x", key))
+    for file in (path, foreign(path)):
+        assert [FORMAT.open([file]).find(key) for key in "ab"] == [0, 1]
+
+
+def keys_of(dataset: Any) -> list[str]:
+    return [sample.key for sample in dataset]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_other_processes_read_what_this_one_reads(tmp_path: Path, method: str) -> None:
+    dataset = FORMAT.open([small(tmp_path)])
+    here = keys_of(dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads that other tests have left
+        with ProcessPoolExecutor(2, mp_context=get_context(method)) as pool:
+            assert list(pool.map(keys_of, [dataset] * 4)) == [here] * 4
+
+
+def test_a_list_in_another_order_names_the_same_records(tmp_path: Path) -> None:
+    path = foreign(small(tmp_path))
+    before = everything(open_dataset(path))
+    lines = path.with_suffix(".lst").read_text().splitlines(keepends=True)
+    path.with_suffix(".lst").write_text("".join([*reversed(lines), "\n"]))
+    assert everything(open_dataset(path)) == before
+    path.with_suffix(".lst").write_text("".join([*reversed(lines), lines[0]]))
+    with pytest.raises(DatasetError, match=r"train\.lst gives the id 0 twice; ids must differ"):
+        everything(open_dataset(path))
+
+
+def test_with_checksums_a_changed_picture_is_not_read(tmp_path: Path) -> None:
+    path = small(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[160] ^= 1  # among fifty equal letters that no frame tells of
+    path.write_bytes(content)
+    dataset = FORMAT.open([path])
+    assert dataset.record(2).encoded == b""
+    with pytest.raises(
+        DatasetError, match=rf"train\.rec is damaged or cut short at byte 124 of {len(content)}; copy or"
+    ):
+        dataset.record(3)
+
+
+def test_without_checksums_a_length_that_swallows_the_next_record_is_seen(tmp_path: Path) -> None:
+    path = foreign(write(tmp_path / "train.rec", [Record(place, (0.0,), b"xxxx") for place in range(3)]))
+    content = bytearray(path.read_bytes())
+    content[4:8] = struct.pack("<I", 28 + 36)
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="damaged or cut short at byte 0 of"):
+        FORMAT.open([path]).record(0)
+
+
+PEAK = """
+    import sys
+    from pathlib import Path
+    from milliner.shards.recordio import FORMAT
+
+    def peak():
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+    before = peak()
+    dataset = FORMAT.open([Path(sys.argv[1])])
+    count = len(dataset)
+    for place in range(0, count, count // 1000):
+        assert dataset.record(place).id == place
+    print(count, peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None:
+    count, size, step = 1_000_000, 44_040, 1000
+    path = tmp_path / "huge.rec"
+    with path.open("wb") as file:  # full of holes
+        for place in range(0, count, step):
+            file.seek(place * size)
+            file.write(MAGIC + struct.pack("<IIfQQ", size - 8, 0, 0.0, place, 0))
+        file.truncate(count * size)
+    path.with_suffix(".idx").write_text("".join(f"{place}\t{place * size}\n" for place in range(count)))
+    command = [sys.executable, "-c", textwrap.dedent(PEAK), str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    found, grown = map(int, ran.stdout.split())
+    assert found == count
+    assert grown < 24  # MiB; a million Python integers alone are more

@@ -297,3 +297,35 @@ def test_without_checksums_small_files_that_cannot_be_read_are_told_of(
     assert [item.file for item in damaged(path)] == [path.with_suffix(suffix)]
     done = repair(path, into=tmp_path / "new.rec")
     assert (done.kept, [item.file for item in done.lost]) == (len(RECORDS), [path.with_suffix(suffix)])
+
+
+def test_what_cannot_be_repaired_is_one_sentence(sound: Sound, tmp_path: Path) -> None:
+    (tmp_path / "a.docx").write_bytes(b"x")
+    (tmp_path / "empty.rec").touch()
+    (tmp_path / "same.rec").symlink_to(sound.path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for path, into, sentence in (
+        (tmp_path / "a.docx", tmp_path / "new.docx", "of no kind that can be repaired"),
+        (sound.path, tmp_path / "new.tar", r"must be a \.rec file, as"),
+        (sound.path, sound.path, "is the damaged file itself; repair it into another one"),
+        (sound.path, tmp_path / "same.rec", "is the damaged file itself; repair it into another one"),
+        (tmp_path / "missing.rec", tmp_path / "new.rec", "cannot be read"),
+        (tmp_path / "empty.rec", tmp_path / "new.rec", "holds no whole record that could be salvaged"),
+    ):
+        with pytest.raises(DatasetError, match=sentence):
+            repair(path, into=into)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_records_that_mxnet_wrote_are_salvaged_as_they_are(test_data: Path, tmp_path: Path) -> None:
+    """One of them has a second id, which no record of ours would have."""
+    source = test_data / "recordio" / "multilabel.rec"
+    content = bytearray(source.read_bytes())
+    content[108196 + 4] ^= 1
+    (tmp_path / "multilabel.rec").write_bytes(content)
+    copyfile(source.with_suffix(".idx"), tmp_path / "multilabel.idx")
+    done = repair(tmp_path / "multilabel.rec", into=tmp_path / "new.rec")
+    assert done.kept >= 2
+    new = (tmp_path / "new.rec").read_bytes()
+    assert content[:108196] in new
+    assert damaged(tmp_path / "new.rec") == []

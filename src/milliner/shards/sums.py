@@ -186,10 +186,17 @@ class Sums:
 
     def rows(self) -> Iterator[tuple[int, int, int, float]]:
         """`row` of every record, in their order, read many at once."""
-        start, end = self._sections["records"][0], self._sections["records"][0] + len(self) * _RECORD.size
-        for place in range(start, end, _ROWS * _RECORD.size):
-            rows = self._file.read(place, min(place + _ROWS * _RECORD.size, end))
+        for rows in self._many_rows():
             yield from ((position, size, crc, label) for position, size, crc, label, _ in _RECORD.iter_unpack(rows))
+
+    def first_labels(self) -> NDArray[np.float32]:
+        """`labels` in memory, without the other columns."""
+        labels, count = np.empty(len(self), np.float32), 0
+        for rows in self._many_rows():
+            some = np.frombuffer(rows, _COLUMNS)["label"]
+            labels[count : count + len(some)] = some
+            count += len(some)
+        return labels
 
     def key(self, index: int) -> str:
         """The key of a record."""
@@ -230,6 +237,11 @@ class Sums:
 
     def _crc(self, offset: int, length: int) -> int:
         return self._file.crc32(offset, _aligned(offset + length))
+
+    def _many_rows(self) -> Iterator[bytes]:
+        start, end = self._sections["records"][0], self._sections["records"][0] + len(self) * _RECORD.size
+        for place in range(start, end, _ROWS * _RECORD.size):
+            yield self._file.read(place, min(place + _ROWS * _RECORD.size, end))
 
     def _number(self, name: str, index: int) -> int:
         start = self._sections[name][0] + index * _NUMBER.size

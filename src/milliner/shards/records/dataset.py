@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,10 +106,10 @@ class RecordDataset:
         Raises DatasetError where one is no class number or has no name, or the index is not that of this file.
         """
         if not self._names:
-            return array("i", np.unique(self._numbers, return_inverse=True)[1].astype(np.int32).tobytes())
+            return _compact(np.unique(self._numbers, return_inverse=True)[1])
         if len(self._numbers):
             self._label(float(self._numbers.max()))
-        return array("i", self._numbers.astype(np.int32).tobytes())
+        return _compact(self._numbers)
 
     def damage(self) -> Iterator[Damage | None]:
         """Compares every record with its checksum, or without checksums looks whether it holds together."""
@@ -136,7 +137,7 @@ class RecordDataset:
         sums, written = self._own
         if written != len(self._rec):
             raise self._damaged(min(written, len(self._rec)))
-        numbers = sums.labels if sums is not None and sums.sound("records") else self._walk_labels()
+        numbers = sums.first_labels() if sums is not None and sums.sound("records") else self._walk_labels()
         wrong = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))
         if wrong.any():
             raise self._no_class(float(numbers[wrong.argmax()]))
@@ -217,3 +218,10 @@ class RecordDataset:
         return DatasetError(
             f"{self._path} has the label {number}, which is not a class number; pack it with 0, 1, 2 ..."
         )
+
+
+def _compact(numbers: NDArray[Any]) -> Sequence[int]:
+    """Four bytes for each, and yet a sequence of Python's integers."""
+    compact = array("i")
+    compact.frombytes(np.ascontiguousarray(numbers, np.int32).data.cast("B"))
+    return compact
