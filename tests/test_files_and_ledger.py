@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError, MillinerError
@@ -248,6 +248,7 @@ def test_a_row_takes_the_place_of_an_earlier_one_of_the_same_thing(tmp_path: Pat
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # files are made, on whatever disk there is
 @given(
     rows=st.lists(
         st.builds(
