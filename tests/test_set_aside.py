@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from photos import COPIES, drawn, jpeg
 
@@ -169,6 +169,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # files are made, on whatever disk there is
 @given(files=st.lists(st.tuples(st.sampled_from(["red", "green"]), names), min_size=1, max_size=6, unique=True))
 def test_any_names_come_back_to_where_they_were(
     tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, str]]
