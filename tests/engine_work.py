@@ -1,5 +1,6 @@
 """Functions that the workers of an engine are sent by name."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,12 @@ from milliner.core.errors import DatasetError, UnreadableImageError
 
 def doubled(number: int) -> int:
     return 2 * number
+
+
+def laborious_at_first(number: int) -> int:
+    """The first ones take longest."""
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000 if number < 16 else 1)
+    return number
 
 
 def process_of(_: int) -> int:

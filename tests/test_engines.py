@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import fill_class_folders
-from engine_work import Failing, doubled, process_of, read
+from engine_work import Failing, doubled, laborious_at_first, process_of, read
 from PIL import Image
 
 from milliner.backbones.backbone import DEFAULT, backbone
@@ -57,6 +57,7 @@ def spread(request: pytest.FixtureRequest) -> Iterator[Spread]:
 def test_results_come_in_the_order_of_the_items(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "_WINDOW", 100)
     assert list(spread(doubled, range(250))) == [2 * number for number in range(250)]
+    assert list(spread(laborious_at_first, range(100))) == list(range(100))
     assert list(spread(doubled, [])) == []
 
 
