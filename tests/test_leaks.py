@@ -105,8 +105,13 @@ def test_of_three_splits_every_two_are_compared() -> None:
     assert (third.split, third.other, third.counts["sibling"]) == ("val", "test", 1)
 
 
-def test_a_likeness_of_one_copy_is_one_of_all_copies() -> None:
-    (found,) = leaks({"train": ["a", "b"], "test": ["c"]}, [("a", "b")], [Pair("a", "c", "near duplicate", 0.9)])
-    assert found.found[0].file == "c"
-    (found,) = leaks({"train": ["a"], "test": ["b", "c"]}, [("a", "b")], [])
-    assert (found.split, found.counts["exact"]) == ("train", 1)
+@pytest.mark.parametrize("pair", [("a", "c"), ("c", "a")])
+def test_a_likeness_of_one_copy_is_one_of_all_copies(pair: tuple[str, str]) -> None:
+    splits = {"train": ["c", "d", "e"], "test": ["a", "b"]}
+    (found,) = leaks(splits, [("a", "b")], [Pair(*pair, "near duplicate", 0.9)])
+    assert [(leak.file, leak.other_file) for leak in found.found] == [("a", "c"), ("b", "c")]
+
+
+def test_of_splits_of_one_size_the_later_is_counted() -> None:
+    (found,) = leaks({"train": ["a", "d"], "test": ["b", "c"]}, [("a", "b")], [])
+    assert (found.split, found.counts["exact"], found.found[0].file) == ("test", 1, "b")
