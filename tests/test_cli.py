@@ -274,7 +274,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["check", "{empty}"], 1, "no class folders"),
     (["check"], 2, "Give a FOLDER, or --splits"),
     (["check", "{empty}", "--fix", "ugly"], 1, "Nothing is set aside as 'ugly'; give one or more of unreadable"),
-    (["check", "{empty}", "--engine", "abacus"], 1, "There is no engine 'abacus'"),
+    (["check", "{empty}", "--engine", "abacus"], 2, "'abacus' is not one of"),
     (["check", "{texts}"], 1, "no usable picture"),
     (["pack", "{both}", "--into", "{tmp}/p", "--split", "train=0.7,test=0.7"], 1, "sum to 1"),
     (["pack", "{both}", "--into", "{tmp}/p", "--split", "train=x"], 2, "not a number"),

@@ -1,7 +1,8 @@
 """Milliner fits a new head to a pretrained network: custom image classifiers for cameras.
 
 Every stage is one call here and one command of the same name:
-`new`, `run`, `fetch`, `check`, `pack`, `train`, `evaluate`, and `load(path).predict(picture)`.
+`new`, `run`, `fetch`, `check`, `pack`, `train`, `evaluate`, and `load(path).predict(picture)`; `open_dataset` reads
+what `pack` wrote, and `verify`, `repair` and `convert` are what `milliner shards` does.
 """
 
 import importlib
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from milliner.evaluation.evaluate import evaluate
     from milliner.project.create import new
     from milliner.project.run import run
+    from milliner.shards.convert import convert
+    from milliner.shards.dataset import open_dataset
+    from milliner.shards.repair import repair
+    from milliner.shards.verify import verify
     from milliner.sources.fetch import fetch
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
@@ -30,14 +35,18 @@ __all__ = [
     "Prediction",
     "__version__",
     "check",
+    "convert",
     "evaluate",
     "fetch",
     "fetch_report",
     "load",
     "new",
+    "open_dataset",
     "pack",
+    "repair",
     "run",
     "train",
+    "verify",
     "write_attribution",
 ]
 
@@ -47,14 +56,18 @@ _HOMES = {
     "Model": "milliner.classifier.model",
     "Prediction": "milliner.core.prediction",
     "check": "milliner.curation.check",
+    "convert": "milliner.shards.convert",
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
+    "open_dataset": "milliner.shards.dataset",
     "pack": "milliner.curation.pack",
+    "repair": "milliner.shards.repair",
     "run": "milliner.project.run",
     "train": "milliner.training.train",
+    "verify": "milliner.shards.verify",
     "write_attribution": "milliner.sources.report",
 }
 
