@@ -204,6 +204,8 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match=r"cut short at byte \d+ of|is empty|does not fit") as caught:
             read_all(path)
         assert str(path.parent) in str(caught.value)
+        with suppress(DatasetError):
+            pytest.fail(f"{end} bytes have {len(open_dataset(path).targets)} labels")
 
 
 def test_a_file_cut_at_any_byte_is_refused_or_shorter_without_its_index(tmp_path: Path) -> None:

@@ -329,3 +329,14 @@ def test_records_that_mxnet_wrote_are_salvaged_as_they_are(test_data: Path, tmp_
     new = (tmp_path / "new.rec").read_bytes()
     assert content[:108196] in new
     assert damaged(tmp_path / "new.rec") == []
+
+
+def test_with_checksums_no_record_is_kept_that_only_looks_whole(sound: Sound, tmp_path: Path) -> None:
+    content = bytearray(sound.content)
+    for start, _ in sound.spans.values():
+        content[start + 16] ^= 1  # of its id
+    sound.path.write_bytes(content)
+    assert len(damaged(sound.path)) == len(RECORDS)
+    with pytest.raises(DatasetError, match="no whole record that could be salvaged; restore it from a copy"):
+        repair(sound.path, into=tmp_path / "new.rec")
+    assert not (tmp_path / "new.rec").exists()
