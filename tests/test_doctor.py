@@ -140,7 +140,7 @@ def test_only_the_new_picture_is_compared(drawings: Path) -> None:
         yield advance
 
     check(drawings)
-    (drawings / "even" / "new.jpg").write_bytes(COPIES["cut to 75 %"](drawn(6), np.random.default_rng(1)))
+    (drawings / "even" / "new.jpg").write_bytes(COPIES["squeezed"](drawn(6), np.random.default_rng(1)))
     result = check(drawings, progress=counting)
     assert (compared["compare"], compared["embed"], result.looked_at) == (1, 1, 1)
     assert found(result, "near-duplicate") == [("even/new.jpg", "even/06.jpg")]

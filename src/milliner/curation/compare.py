@@ -1,8 +1,8 @@
 """Compares a folder's pictures with each other: near duplicates, and photographs of the same scene.
 
 Only pictures that are new to the ledger are compared with all others, and what is found is kept by content. The
-candidates come from the cosines of the embeddings that training uses too; `images.alike` then lays the two pictures
-over each other. Without the network the candidates come from the likenesses, so that crops are not found.
+candidates come from the cosines of the embeddings that training uses too, and from the likenesses; `images.alike`
+then lays the two pictures over each other. Without the network there are the likenesses only, and crops are not found.
 """
 
 import json
@@ -70,7 +70,9 @@ def compare_by_embedding(
         order, known = _known_first(rows, book.compared(recipe))
         ordered = [rows[place] for place in order]
         unit = _unit(vectors, order)
-        found = nearest(np.arange(known, len(order)), unit, _WORTH, SIBLING)
+        new = np.arange(known, len(order))
+        by_cosine = nearest(new, unit, _WORTH, SIBLING)
+        found = (_both(*each, unit) for each in zip(by_cosine, _by_likeness(ordered, new), strict=True))
         _note(ordered, known, found, work, book, recipe, least=SIBLING)
         book.note_fact(recipe, json.dumps(usual_cosines(unit, [row.label for row in ordered])))
     usual = json.loads(book.fact(recipe) or "{}")
@@ -81,10 +83,26 @@ def compare_by_likeness(rows: Sequence[PictureRow], work: Work, book: Comparison
     """Near duplicates among kept pictures of different content, without crops."""
     order, known = _known_first(rows, book.compared(recipe))
     ordered = [rows[place] for place in order]
-    hashes = np.array([int(row.likeness or "0", 16) for row in ordered], np.uint64)
-    found = nearest_by_hash(np.arange(known, len(order)), hashes, _NEAR_BITS)
+    found = _by_likeness(ordered, np.arange(known, len(order)))
     _note(ordered, known, found, work, book, recipe, least=np.inf)
     return _pairs(rows, [replace(pair, cosine=0.0) for pair in book.pairs(recipe)], {})
+
+
+def _by_likeness(rows: Sequence[PictureRow], new: NDArray[np.int64]) -> Iterator[list[Near]]:
+    hashes = np.array([int(row.likeness or "0", 16) for row in rows], np.uint64)
+    return nearest_by_hash(new, hashes, _NEAR_BITS)
+
+
+def _both(by_cosine: list[Near], by_likeness: list[Near], unit: NDArray[np.float16]) -> list[Near]:
+    """The candidates of either kind, with their cosines, ordered by their first picture.
+
+    Where all pictures resemble each other, a copy need not be among the few that the network finds most alike.
+    """
+    known = {(first, second): cosine for first, second, cosine in by_cosine}
+    for first, second, _ in by_likeness:
+        if (first, second) not in known:
+            known[first, second] = float(unit[first].astype(np.float32) @ unit[second].astype(np.float32))
+    return [(first, second, cosine) for (first, second), cosine in sorted(known.items())]
 
 
 def all_compared(rows: Iterable[PictureRow], book: Comparisons, recipe: str) -> bool:

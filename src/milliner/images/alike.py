@@ -84,8 +84,12 @@ def sameness(first: Look, second: Look) -> float:
         agreement = np.einsum("wp,p->w", whole.windows, part.glance)
         place = int(agreement.argmax())
         found.append((float(agreement[place]), whole, part, _boxes()[place]))
-    coarse, whole, part, box = max(found, key=lambda each: each[0])
-    return _settle(whole, part, box) if coarse >= _WORTH_MOVING else 0.0
+    best = 0.0
+    for coarse, whole, part, box in sorted(found, key=lambda each: -each[0]):
+        if coarse < _WORTH_MOVING or best >= SAME:
+            break
+        best = max(best, _settle(whole, part, box))
+    return best
 
 
 def _settle(whole: Look, part: Look, box: Box) -> float:
