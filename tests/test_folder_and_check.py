@@ -552,7 +552,7 @@ def test_what_is_no_dataset_is_refused_in_one_sentence(tmp_path: Path, class_fol
         open_dataset(tmp_path / "missing")
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(
-        DatasetError, match=r"notes.txt is not a dataset; give a folder of class folders or a \.rec file"
+        DatasetError, match=r"notes.txt is not a dataset; give a folder of class folders or a \.parquet, \.rec or \.tar"
     ):
         open_dataset(tmp_path / "notes.txt")
     folder = class_folders(red=1)

@@ -451,11 +451,11 @@ def test_a_killed_pack_run_again_gives_the_bytes_of_one_that_was_not(
 
 def test_progress_hears_of_every_picture(class_folders: Folders, tmp_path: Path) -> None:
     heard: Counter[str] = Counter()
-    totals: dict[str, int | None] = {}
+    totals: Counter[str] = Counter()
 
     @contextmanager
     def progress(task: str, total: int | None) -> Iterator[Advance]:
-        totals[task] = total
+        totals[task] += total or 0
 
         def advance(count: int = 1, note: str = "") -> None:
             heard[task] += count

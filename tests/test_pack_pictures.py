@@ -183,7 +183,7 @@ def test_any_number_of_workers_gives_the_same_bytes(
     for number, spread in enumerate(spreads):
 
         @contextmanager
-        def engine(name: str, spread: Spread = spread) -> Iterator[Spread]:
+        def engine(name: str, reads: object, spread: Spread = spread) -> Iterator[Spread]:
             yield spread
 
         monkeypatch.setattr(packing, "engine_of", engine)

@@ -128,7 +128,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["shards", "repair", "{tmp}/text.txt", "--into", "{tmp}/out"], 1, "of no kind that can be repaired"),
     (["shards", "repair", "{tmp}/text.tar", "--into", "{tmp}/out"], 1, "can be saved"),
     (["shards", "convert", "{pictures}", "--into", "{tmp}/out", "--to", "zip"], 2, "is not one of"),
-    (["shards", "convert", "{pictures}", "--into", "{tmp}/o", "--to", "parquet", "--shard-size", "x"], 2, "not a size"),
+    (["shards", "convert", "{pictures}", "--into", "{tmp}/o", "--to", "parquet", "--shard-size", "x"], 2, "is no size"),
     (["shards", "convert", "{pictures}", "--into", "{pictures}/out", "--to", "parquet"], 1, "lies inside"),
     (["shards", "convert", "{pictures}", "--into", "/dev/null/out", "--to", "webdataset"], 1, "/dev/null"),
 ]  # fmt: skip
@@ -154,7 +154,7 @@ def test_every_mistake_is_one_sentence_with_a_remedy(
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("300000", 300_000), ("64kB", 64_000), ("256MB", 256_000_000), ("1.5GiB", 3 * 2**29), (" 2 m ", 2_000_000)],
+    [("300000", 300_000), ("64kB", 64_000), ("256MB", 256_000_000), ("1.5GiB", 3 * 2**29), (" 2 MB ", 2_000_000)],
 )
 def test_sizes_have_units(text: str, size: int) -> None:
     assert Size().convert(text, None, None) == size

@@ -13,7 +13,7 @@ _READ_AT_ONCE: Final = 64  # pictures: to hand over one costs as much as to read
 _ENCODED_AT_ONCE: Final = 4
 _SLOW: Final = 0.3e-3  # seconds for a picture from which on it is read in parallel
 _BYTES_AT_ONCE: Final = 2**22  # that a batch brings; the rest is made when its turn comes
-_WORTH_A_PROCESS: Final = 200  # pictures; for fewer it takes longer to begin than threads take to do it
+_WORTH_A_PROCESS: Final = 2000  # pictures; fewer are done by threads before processes have begun
 
 
 @dataclass(frozen=True)

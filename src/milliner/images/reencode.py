@@ -1,6 +1,7 @@
 """Makes another picture file of a picture: turned upright, RGB, perhaps cropped and resized, without metadata."""
 
 import io
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -56,9 +57,9 @@ class Reencoding:
     @property
     def fingerprint(self) -> str:
         """What the new bytes depend on besides the old ones."""
-        import PIL
+        from importlib.metadata import version
 
-        return f"{self!r} pillow {PIL.__version__}"
+        return f"{self!r} pillow {version('pillow')} cykooz_resizer {version('cykooz_resizer')}"
 
     def __call__(self, encoded: bytes) -> bytes:
         """Decodes, crops, resizes and encodes one picture."""
@@ -88,7 +89,28 @@ class Reencoding:
         width, height = (max(1, side * self.resize // shorter) for side in image.size)  # rounded down as im2rec does
         if width * height > MAX_PIXELS:
             raise UnreadableImageError("too many pixels", f"{width} x {height} pixels would be too many")
-        return image.resize((width, height), Image.Resampling.BILINEAR)
+        resized = Image.new("RGB", (width, height))
+        _resizer().resize_pil(image, resized, _bilinear())
+        return resized
+
+
+@cache
+def _bilinear() -> Any:
+    from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions
+
+    return ResizeOptions(resize_alg=ResizeAlg.convolution(FilterType.bilinear))
+
+
+def _resizer() -> Any:
+    """One a thread, since it holds what it computed for the last picture."""
+    if not hasattr(_of_thread, "resizer"):
+        from cykooz_resizer import Resizer
+
+        _of_thread.resizer = Resizer()
+    return _of_thread.resizer
+
+
+_of_thread: Final = threading.local()
 
 
 def renamed(keys: list[str], format: str) -> list[str]:  # noqa: A002 - the name that the option has
