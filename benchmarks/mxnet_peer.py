@@ -37,7 +37,8 @@ def _make(place: Path) -> None:
         subprocess.run(["uv", "venv", "--python", "3.8", "--seed", place], check=True, capture_output=True)
         return
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [shutil.which("python3.8"), *(str(path) for path in sorted(pyenv.glob("3.8.*/bin/python")))]
+    # pyenv's own first: what it puts on the path under that name fails unless the version is chosen.
+    found = [*(str(path) for path in sorted(pyenv.glob("3.8.*/bin/python"))), shutil.which("python3.8")]
     python = next((path for path in found if path), None)
     if python is None:
         raise FileNotFoundError("python3.8")
