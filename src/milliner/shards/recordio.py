@@ -6,15 +6,16 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from milliner.core.progress import Progress, silent
 from milliner.shards.format import Format
-from milliner.shards.records.dataset import RecordDataset
-from milliner.shards.records.salvage import salvage
 from milliner.shards.records.sidecar import BESIDE
 from milliner.shards.records.writer import RecordWriter, writing
-from milliner.shards.repair import Repaired
+
+if TYPE_CHECKING:
+    from milliner.shards.records.dataset import RecordDataset
+    from milliner.shards.repair import Repaired
 
 
 class RecordIO:
@@ -30,13 +31,17 @@ class RecordIO:
         """Writes ``<split>.rec`` and what belongs beside it; see `writing`."""
         return writing(folder, split, labels, plan)
 
-    def open(self, files: Sequence[Path]) -> RecordDataset:
+    def open(self, files: Sequence[Path]) -> "RecordDataset":
         """Opens a record file as a dataset."""
+        from milliner.shards.records.dataset import RecordDataset  # packing needs neither it nor Pillow
+
         (path,) = files
         return RecordDataset(path)
 
-    def repair(self, path: Path, *, into: Path, progress: Progress = silent) -> Repaired:
+    def repair(self, path: Path, *, into: Path, progress: Progress = silent) -> "Repaired":
         """Writes the whole records of a damaged file into a new one; see `shards.repair`."""
+        from milliner.shards.records.salvage import salvage
+
         return salvage(path, into=into, progress=progress)
 
 

@@ -34,17 +34,18 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from milliner.core.errors import DatasetError
 from milliner.images.files import atomic_file
 from milliner.shards.mapped import MappedFile
+
+if TYPE_CHECKING:  # writers do without numpy, so that packing begins at once
+    import numpy as np
+    from numpy.typing import NDArray
 
 SUFFIX: Final = ".sums"
 """What the sidecar's name ends with."""
@@ -58,9 +59,8 @@ _MAX_SECTIONS: Final = 64
 _ROWS: Final = 2**15  # that are read at once
 _NUMBER: Final = struct.Struct("<Q")
 _RECORD: Final = struct.Struct("<QQIfQ")
-_COLUMNS: Final = np.dtype([("position", "<u8"), ("size", "<u8"), ("crc", "<u4"), ("label", "<f4"), ("key_end", "<u8")])
-_WORD: Final = np.dtype("<u8")
-_SECTIONS: Final = {"records": _COLUMNS.itemsize, "keys": 0, "hashes": 8, "places": 8, "names": 0, "files": 0}
+_COLUMNS: Final = [("position", "<u8"), ("size", "<u8"), ("crc", "<u4"), ("label", "<f4"), ("key_end", "<u8")]
+_SECTIONS: Final = {"records": _RECORD.size, "keys": 0, "hashes": 8, "places": 8, "names": 0, "files": 0}
 """Bytes of each for a record; 0 where they differ."""
 
 
@@ -116,13 +116,13 @@ class SumsWriter:
             file.write(_filling(content))
 
     def _sections(self, files: Sequence[FileSum]) -> dict[str, bytes]:
-        hashes = np.frombuffer(bytes(self._hashes), _WORD)
-        places = np.argsort(hashes, kind="stable")
+        hashes = [number for (number,) in _NUMBER.iter_unpack(self._hashes)]
+        places = sorted(range(len(hashes)), key=hashes.__getitem__)
         return {
             "records": bytes(self._rows),
             "keys": bytes(self._keys),
-            "hashes": hashes[places].tobytes(),
-            "places": places.astype(_WORD).tobytes(),
+            "hashes": b"".join(_NUMBER.pack(hashes[place]) for place in places),
+            "places": b"".join(map(_NUMBER.pack, places)),
             "names": "".join(f"{name}\n" for name in self._names).encode(),
             "files": "".join(f"{file.size}\t{_hex(file.crc32)}\t{file.name}\n" for file in files).encode(),
         }
@@ -134,12 +134,6 @@ class Sums:
     def __init__(self, file: MappedFile, records: int, sections: dict[str, tuple[int, int, int]]) -> None:
         """Use `open`."""
         self.path, self._file, self._records, self._sections = file.path, file, records, sections
-        buffer: Any = file.bytes
-        rows = np.frombuffer(buffer, _COLUMNS, records, sections["records"][0])
-        self.positions: NDArray[np.uint64] = rows["position"]
-        self.sizes: NDArray[np.uint64] = rows["size"]
-        self.crcs: NDArray[np.uint32] = rows["crc"]
-        self.labels: NDArray[np.float32] = rows["label"]
 
     @classmethod
     def open(cls, path: Path) -> "Sums":
@@ -168,6 +162,33 @@ class Sums:
         return self._records
 
     @property
+    def positions(self) -> "NDArray[np.uint64]":
+        """Where each record begins, in bytes."""
+        return self._columns["position"]  # type: ignore[no-any-return]
+
+    @property
+    def sizes(self) -> "NDArray[np.uint64]":
+        """Bytes of each record as it lies there."""
+        return self._columns["size"]  # type: ignore[no-any-return]
+
+    @property
+    def crcs(self) -> "NDArray[np.uint32]":
+        """CRC-32 of each record."""
+        return self._columns["crc"]  # type: ignore[no-any-return]
+
+    @property
+    def labels(self) -> "NDArray[np.float32]":
+        """First label of each record."""
+        return self._columns["label"]  # type: ignore[no-any-return]
+
+    @cached_property
+    def _columns(self) -> Any:
+        import numpy as np
+
+        buffer: Any = self._file.bytes
+        return np.frombuffer(buffer, _COLUMNS, self._records, self._sections["records"][0])
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The classes' names in the order of their numbers."""
         return tuple(self._text("names").split("\n")[:-1])
@@ -189,8 +210,10 @@ class Sums:
         for rows in self._many_rows():
             yield from ((position, size, crc, label) for position, size, crc, label, _ in _RECORD.iter_unpack(rows))
 
-    def first_labels(self) -> NDArray[np.float32]:
+    def first_labels(self) -> "NDArray[np.float32]":
         """`labels` in memory, without the other columns."""
+        import numpy as np
+
         labels, count = np.empty(len(self), np.float32), 0
         for rows in self._many_rows():
             some = np.frombuffer(rows, _COLUMNS)["label"]

@@ -12,8 +12,6 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import numpy as np
-
 from milliner.core.errors import DatasetError
 from milliner.shards.format import Record
 from milliner.shards.mapped import MappedFile
@@ -26,9 +24,8 @@ STARTS: Final = (WHOLE, FIRST)
 
 _HEADER: Final = struct.Struct("<IfQQ")
 _LENGTH_MASK: Final = (1 << 29) - 1
-_MAGIC_WORD: Final = int.from_bytes(MAGIC, "little")
 
-_STEP: Final = 2**18  # words that are looked at before it may end
+_STEP: Final = 2**20  # bytes looked at together; a multiple of 4, so that no aligned magic lies across two
 
 Buffer = bytes | mmap.mmap
 
@@ -60,10 +57,19 @@ def frame(record: Record) -> list[bytes]:
 
 def holds_magic(content: bytes | memoryview) -> bool:
     """Whether the magic is in there at a multiple of 4."""
-    words = np.frombuffer(content, "<u4", len(content) // 4)
-    if len(words) <= _STEP:
-        return bool((words == _MAGIC_WORD).any())
-    return any((words[start : start + _STEP] == _MAGIC_WORD).any() for start in range(0, len(words), _STEP))
+    return any(
+        place % 4 == 0
+        for start in range(0, len(content), _STEP)
+        for place in _places(bytes(content[start : start + _STEP]))
+    )
+
+
+def _places(piece: bytes) -> Iterator[int]:
+    """Where the magic is in a piece that begins at a multiple of 4."""
+    place = piece.find(MAGIC)
+    while place >= 0:
+        yield place
+        place = piece.find(MAGIC, place + 1)
 
 
 def parts(content: Buffer, position: int) -> Iterator[tuple[int, int, int]]:
