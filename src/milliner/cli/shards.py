@@ -79,7 +79,7 @@ def repair(file: Path, into: Path, as_json: bool) -> None:
     """Write every whole record of the damaged FILE (.rec or .tar) into a new file; FILE itself stays as it is."""
     from milliner.shards.repair import repair as salvage
 
-    repaired = salvage(file, into=into / file.name, progress=progress)
+    repaired = salvage(file, into=into, progress=progress)
     if as_json:
         lost = [_described(item) for item in repaired.lost]
         print_json({"kept": repaired.kept, "lost": lost, "files": [str(path) for path in repaired.files]})

@@ -21,29 +21,29 @@ class Repaired:
     """What a user gives to open the new split."""
 
 
-def repair(path: Path, *, into: Path, progress: Progress = silent) -> Repaired:
+def repair(file: str | Path, *, into: str | Path, progress: Progress = silent) -> Repaired:
     """Writes every whole record of a damaged file into a new split; the damaged one is never touched.
 
     With checksums beside it a record is whole where its own fits, otherwise where its frame holds together and its
     picture can be decoded.
 
     Args:
-        path: the damaged file.
-        into: the new file, of the same kind; others of its split are written beside it.
+        file: the damaged file.
+        into: the folder that the new file is written into, with what belongs beside it; or the new file's own name.
         progress: told of every byte that has been looked through.
 
     Raises:
         DatasetError: the file cannot be read, nothing in it can be salvaged, or `into` is the same file.
     """
+    path = Path(file)
+    target = Path(into) if Path(into).suffix == path.suffix else Path(into) / path.name
     plugins = find_plugins("milliner.shards", "FORMAT").values()
     salvage = next((getattr(plugin, "repair", None) for plugin in plugins if plugin.suffix == path.suffix), None)
     if salvage is None:
         raise DatasetError(f"{path} is of no kind that can be repaired; restore it from a copy or pack it again.")
-    if into.suffix != path.suffix:
-        raise DatasetError(f"{into} must be a {path.suffix} file, as {path} is; give it a name that ends so.")
-    if into.with_suffix("").resolve() == path.with_suffix("").resolve() or _is_same(path, into):
-        raise DatasetError(f"{into} is the damaged file itself; repair it into another one.")
-    repaired: Repaired = salvage(path, into=into, progress=progress)
+    if target.with_suffix("").resolve() == path.with_suffix("").resolve() or _is_same(path, target):
+        raise DatasetError(f"{target} is the damaged file itself; repair it into another one.")
+    repaired: Repaired = salvage(path, into=target, progress=progress)
     return repaired
 
 
