@@ -25,11 +25,11 @@ BENCHES = {
 
 
 def main(wanted: list[str]) -> int:
-    """Prints each figure as it comes; a full run rewrites RESULTS.md. Exit code 1 where a figure falls short."""
+    """Prints each figure as it comes; RESULTS.md is rewritten, by a run of some benches only where they stand. Exit code 1 where a figure falls short."""
     if not DATA.is_dir():
         print(f"The benches need the real data; set MILLINER_TEST_DATA (looked at {DATA}).")
         return 1
-    sections, short = [], 0
+    sections, short = _earlier_sections() if wanted else {}, 0
     for name in wanted or BENCHES:
         print(f"{name} ...", flush=True)
         figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").measure()
@@ -44,11 +44,20 @@ def main(wanted: list[str]) -> int:
         )
         short += sum(figure.met is False for figure in figures)
         print(section, flush=True)
-        sections.append(section)
-    if not wanted:
-        RESULTS.write_text("\n\n".join([_head(), *sections]) + "\n", encoding="utf-8")
-        print(f"Wrote {RESULTS}")
+        sections[BENCHES[name]] = section
+    ordered = [sections[title] for title in BENCHES.values() if title in sections]
+    RESULTS.write_text("\n\n".join([_head(), *ordered]) + "\n", encoding="utf-8")
+    print(f"Wrote {RESULTS}")
     return int(short > 0)
+
+
+def _earlier_sections() -> dict[str, str]:
+    """The sections of the page as it is, by their titles, where this machine wrote it."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    if not text.startswith(_head()):
+        return {}
+    found = text.split("\n## ")[1:]
+    return {section.partition("\n")[0]: f"## {section}".rstrip() for section in found}
 
 
 def _head() -> str:

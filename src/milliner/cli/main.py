@@ -18,7 +18,7 @@ COMMANDS: Final = {
     "run": "Fetch, check, pack, train and evaluate a project; skip what is up to date.",
     "demo": "Run the whole loop on helmet photographs, or drawn scenes when offline.",
     "fetch": "Bring labelled pictures from anywhere, with a ledger of where each came from.",
-    "check": "Set aside pictures that would spoil training.",
+    "check": "Say what is wrong with the pictures, one by one and together.",
     "pack": "Split a folder of pictures and pack it into record files.",
     "shards": "Look into packed files: list, verify, repair and convert them.",
     "train": "Fit a classifier and write it as one .onnx file.",

@@ -39,6 +39,7 @@ def look_across(kept: Sequence[PictureRow], ledger: Path, work: Work, *, quick: 
     """Compares what is new with all the rest, and judges the labels anew where anything has changed."""
     with Ledger.open(ledger) as book:
         memory = book.comparisons
+        memory.forget_gone()
         if quick:
             pairs, mislabels = compare_by_likeness(kept, work, memory, QUICK), list[Mislabel]()
         else:

@@ -130,6 +130,8 @@ def check(
     if splits or root is None or _is_packed(root):
         if fix or undo:
             raise SettingsError("Only a folder of class folders can be fixed; give one, without splits.")
+        if engine != "local":
+            raise SettingsError("Splits and packed files are checked on this machine alone; leave the engine out.")
         result, read = _elsewhere(root, splits or {}, quick, memory, progress)
     else:
         back, stuck = put_back(root) if undo else ((), ())

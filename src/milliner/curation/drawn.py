@@ -29,6 +29,7 @@ def plan_drawn(order: Order, shares: Mapping[str, float], seed: int, group: str 
         raise DatasetError(f"All usable pictures are of one class ({labels[0]}); add a folder for a second class.")
     links = [*found.links, *_links(order, found.pictures, grouping)]
     dealt = _dealt(order, found.pictures, shares, seed, links, scheme(shares, seed, group))
+    _check_sides(dealt, found.pictures)
     lines = {
         picture.key: ListLine(place, (float(labels.index(picture.label)),), picture.key)
         for place, picture in enumerate(found.pictures)
@@ -103,6 +104,15 @@ def _dealt(
         sides = ((identities[key], split) for split, keys in dealt.splits.items() for key in keys)
         book.remember_splits(name, [side for side in sides if side[0] not in known])
     return dealt
+
+
+def _check_sides(dealt: Dealt, pictures: list[Picture]) -> None:
+    empty = [name for name, keys in dealt.splits.items() if not keys]
+    if empty:
+        raise DatasetError(
+            f"Nothing is left for {empty[0]}: the {len(pictures)} pictures belong together in groups that are too large "
+            "for the shares; give another group, or pictures of more origins."
+        )
 
 
 def _notes(pictures: list[Picture], dealt: Dealt) -> Iterator[str]:

@@ -7,10 +7,13 @@ from itertools import combinations
 from typing import Any, Final, Literal
 
 from milliner.curation.compare import Pair
+from milliner.curation.groups import components
 
 Level = Literal["exact", "near duplicate", "sibling"]
 LEVELS: Final[tuple[Level, ...]] = ("exact", "near duplicate", "sibling")
 """The worst first."""
+
+_LEARNT_FROM: Final = "train"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Leaks:
     """What crosses from one split to another."""
 
     split: str
-    """The smaller one, whose pictures are counted; of equal ones the later."""
+    """The later one as given, whose pictures are counted; never ``train``, which the others are tested against."""
     other: str
     pictures: int
     """Of `split`."""
@@ -87,12 +90,35 @@ def leaks(
         for first in twins.get(pair.first, (pair.first,)):
             links += [(first, second, pair.kind, pair.cosine) for second in twins.get(pair.second, (pair.second,))]
     home = {key: name for name, keys in splits.items() for key in keys}
-    order = {name: number for number, name in enumerate(splits)}
+    links += _by_way_of_others(home, links)
     found = []
     for one, two in combinations(splits, 2):
-        split, other = sorted((one, two), key=lambda name: (len(splits[name]), -order[name]))
+        other, split = (two, one) if two == _LEARNT_FROM else (one, two)
         found.append(_between(split, other, len(splits[split]), links, home))
     return tuple(found)
+
+
+def _by_way_of_others(
+    home: Mapping[str, str], links: Sequence[tuple[str, str, Level, float]]
+) -> list[tuple[str, str, Level, float]]:
+    """Pictures that are the same by way of a third one, such as the frames of a burst: only the likest are compared."""
+    same = [link for link in links if link[2] != "sibling"]
+    nearest: dict[str, float] = {}
+    for first, second, _, cosine in same:
+        for key in (first, second):
+            nearest[key] = max(cosine, nearest.get(key, -1.0))
+    found: list[tuple[str, str, Level, float]] = []
+    for group in components(nearest, [(first, second) for first, second, _, _ in same]):
+        members: dict[str, str] = {}
+        for key in group:
+            members.setdefault(home.get(key, ""), key)
+        found += [
+            (key, there, "near duplicate", nearest[key])
+            for key in group
+            for name, there in members.items()
+            if name != home.get(key, "")
+        ]
+    return found
 
 
 def _between(

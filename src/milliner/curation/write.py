@@ -1,5 +1,6 @@
 """Writes all splits of a plan, which appear together or not at all."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -61,7 +62,8 @@ def write(
             for name in plan.splits
         }
         noted = files.enter_context(refusals(output.folder, digest))
-        splits = _Splits(keys, recipe, noted, spread, advance)
+        untouched = recipe.checked and recipe.reencoding is None
+        splits = _Splits(keys, recipe, plan.contents if untouched else {}, noted, spread, advance)
         counts = {name: splits.write(name, lines, writers[name]) for name, lines in plan.splits.items()}
         remove_earlier(output.folder, [path for writer in writers.values() for path in writer.files], output.spare)
     shards = (_shard(name, counts[name], writers[name].files, plan.labels) for name in plan.splits)
@@ -74,6 +76,8 @@ class _Splits:
 
     keys: Mapping[str, str]
     recipe: Recipe
+    sums: Mapping[str, str]
+    """The sha256 that each path had when it was checked, of those that are to come untouched."""
     noted: Refusals
     spread: Spread
     advance: Advance
@@ -87,6 +91,8 @@ class _Splits:
         for line, result in zip(rest, results(self.recipe, [each.path for each in rest], self.spread), strict=True):
             if isinstance(result, SetAside):
                 self.noted.add(result)
+            elif self._is_another(line.path, result):
+                self.noted.add(SetAside(line.path, "changed since it was checked"))
             else:
                 writer.add(Record(line.id, line.labels, result, self.keys[line.path]))
                 counts[line.labels[0]] += 1
@@ -95,6 +101,11 @@ class _Splits:
             raise DatasetError(f"No picture for {name} is usable; see `milliner check`.")
         writer.sync()
         return counts
+
+    def _is_another(self, path: str, encoded: bytes) -> bool:
+        """Disks rot, and some programs change a file and leave its time: check, which trusts it, would not notice."""
+        known = self.sums.get(path)
+        return known is not None and hashlib.sha256(encoded).hexdigest() != known
 
 
 def _keys(plan: Plan, recipe: Recipe) -> Mapping[str, str]:

@@ -76,16 +76,28 @@ class Comparisons:
         query = "SELECT first, second, cosine, sameness FROM pairs WHERE recipe = ? ORDER BY first, second"
         return [PairRow(*row) for row in self._connection.execute(query, (recipe,))]
 
-    def forget_all_but(self, recipes: Iterable[str], facts: Iterable[str]) -> None:
-        """Drops what was found by other recipes, other facts, and what is of contents that no checked file has now."""
+    def forget_gone(self) -> None:
+        """Drops what was found of contents that no checked file has now.
+
+        Those that looked like one of them are to be compared again: only the likest of each are ever noted, and what
+        they shared with others may have been known by way of what is gone.
+        """
         gone = "NOT IN (SELECT sha256 FROM pictures WHERE sha256 IS NOT NULL)"
+        with self._connection:
+            self._connection.execute("BEGIN")
+            for here, there in (("first", "second"), ("second", "first")):
+                beside = f"SELECT recipe, {here} FROM pairs WHERE {there} {gone}"  # noqa: S608
+                self._connection.execute(f"DELETE FROM compared WHERE (recipe, sha256) IN ({beside})")  # noqa: S608
+            self._connection.execute(f"DELETE FROM compared WHERE sha256 {gone}")  # noqa: S608
+            self._connection.execute(f"DELETE FROM pairs WHERE first {gone} OR second {gone}")  # noqa: S608
+
+    def forget_all_but(self, recipes: Iterable[str], facts: Iterable[str]) -> None:
+        """Drops what was found by other recipes, and other facts."""
         with self._connection:
             self._connection.execute("BEGIN")
             for table in ("compared", "pairs"):
                 self._drop_others(table, recipes)
             self._drop_others("facts", facts)
-            self._connection.execute(f"DELETE FROM compared WHERE sha256 {gone}")  # noqa: S608
-            self._connection.execute(f"DELETE FROM pairs WHERE first {gone} OR second {gone}")  # noqa: S608
 
     def _drop_others(self, table: str, recipes: Iterable[str]) -> None:
         kept = list(recipes)

@@ -318,7 +318,11 @@ def _upgrade(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _unusable(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"The ledger {path} cannot be used ({error}); check its folder's rights and space.")
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        remedy = "move it away, and a new one is made that knows neither origins nor splits, or restore it from a copy"
+    else:
+        remedy = "check its folder's rights and space"
+    return DatasetError(f"The ledger {path} cannot be used ({error}); {remedy}.")
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> int:
