@@ -25,7 +25,10 @@ BENCHES = {
 
 
 def main(wanted: list[str]) -> int:
-    """Prints each figure as it comes; RESULTS.md is rewritten, by a run of some benches only where they stand. Exit code 1 where a figure falls short."""
+    """Prints each figure as it comes; a run of some rewrites only their part of RESULTS.md.
+
+    Exit code 1 where a figure falls short.
+    """
     if not DATA.is_dir():
         print(f"The benches need the real data; set MILLINER_TEST_DATA (looked at {DATA}).")
         return 1

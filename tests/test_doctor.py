@@ -293,3 +293,22 @@ def test_the_originals_split_has_siblings_and_nothing_worse(test_data: Path) -> 
     assert leaks.counts["exact"] == leaks.counts["near duplicate"] == 0
     assert 0.08 <= leaks.share("sibling") <= 0.12
     assert sorted(path.name for path in root.iterdir()) == before
+
+
+def test_what_was_like_a_picture_that_is_gone_is_compared_again(tmp_path: Path) -> None:
+    folder = tmp_path / "burst"
+    for number in range(8):
+        (folder / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        (folder / f"{number % 2}" / f"{number}.jpg").write_bytes(jpeg(drawn(number)))
+    for number in range(14):  # more than the nearest that are noted of each
+        (folder / "0" / f"copy{number:02}.jpg").write_bytes(jpeg(drawn(0), 60 + number))
+    check(folder)
+    for number in range(13):
+        (folder / "0" / f"copy{number:02}.jpg").unlink()
+    again = check(folder)
+    (folder / "ledger.sqlite").unlink()
+    fresh = check(folder)
+    assert [(pair.first, pair.second) for pair in again.pairs if pair.kind == "near duplicate"] == [
+        (pair.first, pair.second) for pair in fresh.pairs if pair.kind == "near duplicate"
+    ]
+    assert any({pair.first, pair.second} == {"0/0.jpg", "0/copy13.jpg"} for pair in again.pairs)

@@ -1,6 +1,7 @@
 """Leaks between the parts of a given split: in folders, packed files and lists, and that nothing is written."""
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,18 @@ def test_a_likeness_of_one_copy_is_one_of_all_copies(pair: tuple[str, str]) -> N
 def test_of_splits_of_one_size_the_later_is_counted() -> None:
     (found,) = leaks({"train": ["a", "d"], "test": ["b", "c"]}, [("a", "b")], [])
     assert (found.split, found.counts["exact"], found.found[0].file) == ("test", 1, "b")
+
+
+def test_a_burst_leaks_with_all_of_its_frames() -> None:
+    splits = {"train": ["a"], "test": [f"b{number}" for number in range(5)]}
+    chain = ["a", *splits["test"]]
+    pairs = [Pair(*two, "near duplicate", 0.9, 0.95) for two in pairwise(chain)]
+    (found,) = leaks(splits, [], pairs)
+    assert (found.split, found.counts["near duplicate"]) == ("test", 5)
+    assert {leak.other_file for leak in found.found} == {"a"}
+
+
+def test_the_training_part_is_never_the_one_that_is_counted() -> None:
+    for names in (("train", "test"), ("test", "train")):
+        (found,) = leaks({name: [f"{name}/1", f"{name}/2"][: 1 + (name == "test")] for name in names}, [], [])
+        assert (found.split, found.other, found.pictures) == ("test", "train", 2)

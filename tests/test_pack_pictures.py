@@ -1,6 +1,7 @@
 """New files of pictures, pictures that are taken as they are, and runs that go on after a kill."""
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -312,3 +313,23 @@ def test_a_format_that_is_none_is_refused(class_folders: Folders, tmp_path: Path
         pack(class_folders(red=3, green=3), into=tmp_path / "p", to="zip")
     with pytest.raises(SettingsError, match="must be above 0 bytes"):
         pack(class_folders(red=3, green=3), into=tmp_path / "p", shard_size=0)
+
+
+def test_a_file_that_changed_behind_the_back_of_check_is_not_packed(class_folders: Folders, tmp_path: Path) -> None:
+    folder = class_folders(red=8, green=8)
+    pack(folder, into=tmp_path / "before", quick=True)
+    path = folder / "red" / "003.jpg"
+    facts = path.stat()
+    path.write_bytes(bytes(facts.st_size))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    result = pack(folder, into=tmp_path / "after", quick=True)
+    assert left_out(result) == [("red/003.jpg", "changed since it was checked")]
+    assert "red/003.jpg" not in {key for shard in result.shards for key in pictures(Path(shard.path))}
+
+
+def test_groups_that_leave_a_split_empty_are_told_of_before_anything_is_written(
+    class_folders: Folders, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match=r"Nothing is left for \w+: the 8 pictures belong together"):
+        pack(class_folders(red=4, green=4), into=tmp_path / "p", quick=True, group="[.]jpg")
+    assert not (tmp_path / "p").exists()

@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from milliner.core.errors import DatasetError
+from milliner.shards.convert import convert
 from milliner.shards.format import Damage, Packed, Record
 from milliner.shards.recordio import FORMAT
 from milliner.shards.repair import repair
+from milliner.shards.sums import Sums
+from milliner.shards.verify import verify
 
 MAGIC = b"\x0a\x23\xd7\xce"
 PICTURES = [noise_jpeg(seed, side=24) for seed in range(6)]
@@ -339,3 +342,41 @@ def test_with_checksums_no_record_is_kept_that_only_looks_whole(sound: Sound, tm
     with pytest.raises(DatasetError, match="no whole record that could be salvaged; restore it from a copy"):
         repair(sound.path, into=tmp_path / "new.rec")
     assert not (tmp_path / "new.rec").exists()
+
+
+def test_names_of_classes_are_those_that_were_written(sound: Sound) -> None:
+    labels = sound.path.with_suffix(".labels")
+    written = labels.read_text()
+    names = FORMAT.open([sound.path]).labels
+    labels.unlink()
+    assert FORMAT.open([sound.path]).labels == names
+    labels.write_text("".join(reversed(written.splitlines(keepends=True))))
+    with pytest.raises(DatasetError, match=r"\.labels is not as it was written with .*; restore it, or delete it"):
+        FORMAT.open([sound.path])[0]
+
+
+def test_keys_of_damaged_checksums_are_not_believed(sound: Sound) -> None:
+    sums = sound.path.with_suffix(".sums")
+    content = bytearray(sums.read_bytes())
+    content[Sums.open(sums).place_of("keys") + 1] ^= 1
+    sums.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"\.sums is damaged"):
+        FORMAT.open([sound.path])[0]
+
+
+def test_damage_is_counted_also_where_nothing_lies_beside(sound: Sound) -> None:
+    for suffix in (".idx", ".lst", ".labels", ".sums"):
+        sound.path.with_suffix(suffix).unlink()
+    content = bytearray(sound.path.read_bytes())
+    content[0] ^= 1
+    sound.path.write_bytes(content)
+    assert verify(sound.path).damage
+
+
+def test_an_index_that_leaves_a_record_out_is_not_converted(sound: Sound, tmp_path: Path) -> None:
+    for suffix in (".sums", ".labels"):
+        sound.path.with_suffix(suffix).unlink()
+    index = sound.path.with_suffix(".idx")
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(DatasetError, match="does not fit"):
+        convert(sound.path, into=tmp_path / "out", to="webdataset")

@@ -123,7 +123,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["shards", "ls", "{tmp}/nowhere.rec"], 1, "There is no"),
     (["shards", "ls", "{pictures}"], 1, "is a folder of pictures and not packed"),
     (["shards", "verify", "{tmp}/text.tar"], 1, "is damaged"),
-    (["shards", "verify", "{tmp}/text.rec"], 1, "copy or pack it again"),
+    (["shards", "ls", "{tmp}/text.rec"], 1, "copy or pack it again"),
     (["shards", "repair", "{tmp}/text.tar", "--into", "{tmp}"], 1, "the damaged file itself"),
     (["shards", "repair", "{tmp}/text.txt", "--into", "{tmp}/out"], 1, "of no kind that can be repaired"),
     (["shards", "repair", "{tmp}/text.tar", "--into", "{tmp}/out"], 1, "can be saved"),

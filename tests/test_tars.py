@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -258,3 +259,15 @@ def test_without_checksums_an_undecodable_picture_is_lost(path: Path, tmp_path: 
     kept, lost = mended(path, tmp_path / "out")
     assert kept == [record for record in RECORDS if record != RECORDS[2]]
     assert lost == ["a/2.jpg"]
+
+
+def test_wherever_a_tar_is_cut_the_mended_one_can_be_read(path: Path, tmp_path: Path) -> None:
+    whole = path.read_bytes()
+    for cut in range(5 * 512, len(whole) - 1024, 173):
+        bare = tmp_path / f"{cut}.tar"
+        bare.write_bytes(whole[:cut])
+        saved: list[Record] = []
+        with suppress(DatasetError):  # where nothing can be saved
+            saved, _ = mended(bare, tmp_path / "out")
+        assert cut < 6000 or saved
+        assert {record.encoded for record in saved} <= {record.encoded for record in RECORDS}

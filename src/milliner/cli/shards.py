@@ -72,10 +72,10 @@ def verify(files: tuple[str, ...], as_json: bool) -> None:
 
 
 @shards.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--into", required=True, type=click.Path(path_type=Path), help="The folder of the new files.")
+@click.argument("file", type=Place())
+@click.option("--into", required=True, type=Place(), help="The folder of the new files.")
 @common_options
-def repair(file: Path, into: Path, as_json: bool) -> None:
+def repair(file: Path | str, into: Path | str, as_json: bool) -> None:
     """Write every whole record of the damaged FILE (.rec or .tar) into a new file; FILE itself stays as it is."""
     from milliner.shards.repair import repair as salvage
 

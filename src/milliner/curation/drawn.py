@@ -110,8 +110,8 @@ def _check_sides(dealt: Dealt, pictures: list[Picture]) -> None:
     empty = [name for name, keys in dealt.splits.items() if not keys]
     if empty:
         raise DatasetError(
-            f"Nothing is left for {empty[0]}: the {len(pictures)} pictures belong together in groups that are too large "
-            "for the shares; give another group, or pictures of more origins."
+            f"Nothing is left for {empty[0]}: the {len(pictures)} pictures belong together in groups too large for "
+            "the shares; give another group, or pictures of more origins."
         )
 
 

@@ -16,6 +16,10 @@ LABELS_SUFFIX: Final = ".labels"
 """Of a text beside packed files: the classes' names in the order of their numbers, a line each."""
 
 
+class NoClassError(DatasetError):
+    """A label that is a number, but no class's: packed files may hold such, and datasets to learn from may not."""
+
+
 class Classes:
     """Names of classes, and the class of every record; nothing is looked at before it is asked for.
 
@@ -41,7 +45,7 @@ class Classes:
     def name(self, label: float) -> str:
         """What the class of a first label is called."""
         if not label.is_integer() or label < 0:
-            raise DatasetError(
+            raise NoClassError(
                 f"{self._where} has the label {label:g}, which is not a class number; pack it with 0, 1, 2 ..."
             )
         if self._names and label >= len(self._names):

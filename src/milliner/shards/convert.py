@@ -17,7 +17,7 @@ from milliner.core.progress import Progress, silent
 from milliner.images.folder import FolderDataset
 from milliner.images.listing import RECORDS_NAME
 from milliner.images.published import published
-from milliner.shards.classes import number_name
+from milliner.shards.classes import NoClassError, number_name
 from milliner.shards.dataset import formats, open_dataset
 from milliner.shards.format import Format, Packed, Record
 
@@ -140,7 +140,7 @@ def _names(dataset: Packed | FolderDataset) -> tuple[str, ...]:
         return dataset.labels
     try:
         labels = dataset.labels
-    except DatasetError:  # there are no names, and the labels are no class numbers
+    except NoClassError:  # there are no names, and the labels are no class numbers
         return ()
     first = {target: index for index, target in reversed(list(enumerate(dataset.targets)))}
     numbers = {labels[target]: dataset.record(index).labels[0] for target, index in first.items()}

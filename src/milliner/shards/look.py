@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from milliner.core.progress import Progress, silent
+from milliner.shards.classes import NoClassError, number_name
 from milliner.shards.dataset import open_packed
 
 
@@ -36,8 +37,12 @@ def look(files: str | Path, *, limit: int = 10, progress: Progress = silent) -> 
     Raises DatasetError where the files cannot be used.
     """
     packed = open_packed(files, progress)
-    counts = Counter(packed.targets)
-    classes = {label: counts[number] for number, label in enumerate(packed.labels)}
+    try:
+        counts = Counter(packed.targets)
+        classes = {label: counts[number] for number, label in enumerate(packed.labels)}
+    except NoClassError:
+        labels = Counter(packed.record(index).labels[0] for index in range(len(packed)))
+        classes = {number_name(label): count for label, count in sorted(labels.items())}
     keys = tuple(packed.key(index) for index in range(min(limit, len(packed))))
     return Look({path: _size(path) for path in packed.files}, len(packed), classes, keys)
 

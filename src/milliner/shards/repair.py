@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from milliner.core.address import is_url
 from milliner.core.errors import DatasetError
 from milliner.core.plugins import find_plugins
 from milliner.core.progress import Progress, silent
@@ -35,6 +36,8 @@ def repair(file: str | Path, *, into: str | Path, progress: Progress = silent) -
     Raises:
         DatasetError: the file cannot be read, nothing in it can be salvaged, or `into` is the same file.
     """
+    if is_url(file) or is_url(into):
+        raise DatasetError("Only files of this machine can be repaired; copy the damaged one here first.")
     path = Path(file)
     target = Path(into) if Path(into).suffix == path.suffix else Path(into) / path.name
     plugins = find_plugins("milliner.shards", "FORMAT").values()

@@ -47,7 +47,8 @@ def repair(path: Path, *, into: Path, progress: Progress) -> Repaired:
         writer = SampleWriter(file, names)
         for whole in found:
             samples.touch(whole.end - whole.start)
-            writer.add([samples.content[whole.start : whole.end]], whole.label, whole.key)
+            cut = bytes(max(0, whole.end - len(samples.content)))  # zeros behind the last content that went missing
+            writer.add([samples.content[whole.start : whole.end], cut], whole.label, whole.key)
         if names:
             write_atomically(labels, names_text(names))
         writer.finish(into.with_suffix(SUFFIX), into.name, labels.name)

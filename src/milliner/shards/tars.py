@@ -69,7 +69,7 @@ class Tar:
 
     def key(self, index: int, number: int) -> str:
         """The key of a sample, whose picture is not looked at."""
-        return self.sums.key(index) if self.sums is not None else self.samples.record_key(self._spans[index])
+        return self.sums.reliable.key(index) if self.sums is not None else self.samples.record_key(self._spans[index])
 
     def find(self, key: str) -> int:
         """The place of a sample in this tar by its key; raises KeyError."""

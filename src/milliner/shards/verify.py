@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from milliner.core.errors import DatasetError
 from milliner.core.progress import Progress, silent
 from milliner.shards.dataset import open_packed
-from milliner.shards.format import Damage
+from milliner.shards.format import Damage, Packed
 from milliner.shards.sums import SUFFIX
 
 _REPAIRABLE: Final = (".rec", ".tar")
@@ -18,7 +19,7 @@ class Verified:
     """What a comparison has come to."""
 
     records: int
-    """How many were looked at."""
+    """How many there are; where damage hides that, how many are whole."""
     damage: tuple[Damage, ...]
     unchecked: tuple[Path, ...]
     """Files without checksums, of which only what cannot be read could be told."""
@@ -36,12 +37,21 @@ class Verified:
         """What can be done about the damage, in one sentence."""
         count, file = len(self.damage), self.damage[0].file
         found = f"{count} {'place is' if count == 1 else 'places are'} damaged"
-        if file.suffix in _REPAIRABLE:
+        packed = next((file.with_suffix(kind) for kind in _REPAIRABLE if file.with_suffix(kind).exists()), None)
+        if packed:
             return (
                 f"{found}; restore {file} from a copy, "
-                f"or save what is whole with `milliner shards repair {file} --into FOLDER`."
+                f"or save what is whole with `milliner shards repair {packed} --into FOLDER`."
             )
         return f"{found}; restore {file} from a copy, or write it again with `milliner shards convert`."
+
+
+def _total(opened: Iterable[Packed]) -> int | None:
+    """Of all records; None where damage keeps them from being counted beforehand."""
+    try:
+        return sum(map(len, opened))
+    except DatasetError:
+        return None
 
 
 def verify(files: str | Path | Iterable[str | Path], *, progress: Progress = silent) -> Verified:
@@ -53,14 +63,14 @@ def verify(files: str | Path | Iterable[str | Path], *, progress: Progress = sil
     """
     given = [files] if isinstance(files, str | Path) else list(files)
     opened = [open_packed(each, progress) for each in given]
-    records, damage = 0, []
-    with progress("verify", sum(map(len, opened))) as advance:
+    total, whole, damage = _total(opened), 0, []
+    with progress("verify", total) as advance:
         for packed in opened:
             for item in packed.damage():
                 if item is not None:
                     damage.append(item)
+                whole += item is None
                 advance()
-            records += len(packed)
     paths = [path for packed in opened for path in packed.files]
     unchecked = [path for path in paths if path.suffix and not path.with_suffix(SUFFIX).exists()]
-    return Verified(records, tuple(damage), tuple(unchecked))
+    return Verified(whole if total is None else total, tuple(damage), tuple(unchecked))

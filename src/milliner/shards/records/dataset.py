@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from milliner.core.errors import DatasetError
 from milliner.core.sample import Sample
+from milliner.shards.classes import NoClassError
 from milliner.shards.format import Damage, Record
 from milliner.shards.mapped import MappedFile
 from milliner.shards.records.damage import damage
 from milliner.shards.records.framing import BrokenRecordError, framed, head, read, walk
 from milliner.shards.records.index import KeyTable, PathList, TextIndex
-from milliner.shards.records.sidecar import own_sums, read_names
+from milliner.shards.records.sidecar import own_sums, read_names, written_names
 from milliner.shards.sums import Sums
 
 
@@ -71,7 +72,7 @@ class RecordDataset:
             position, key = int(self._positions[place]), ""
             content = framed(self._rec, position)
         else:
-            (position, size, crc, _), key = self._sums.row_and_key(place)
+            (position, size, crc, _), key = self._sums.reliable.row_and_key(place)
             content = self._rec.read(position, position + size)
             if len(content) != size or zlib.crc32(content) != crc:
                 raise self._damaged(position)
@@ -85,14 +86,14 @@ class RecordDataset:
         """The path that the ``.lst`` names, or the record's id."""
         place = self._place(index)
         return (
-            self._sums.key(place)
+            self._sums.reliable.key(place)
             if self._sums is not None
             else self._listed(self._head(self._positions[place])[0], place)
         )
 
     def find(self, key: str) -> int:
         """The place of a record by its key; raises KeyError."""
-        return self._sums.find(key) if self._sums is not None else self._table.find(key)
+        return self._sums.reliable.find(key) if self._sums is not None else self._table.find(key)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -185,7 +186,7 @@ class RecordDataset:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        return read_names(self._path)
+        return read_names(self._path) if self._sums is None else written_names(self._path, self._sums)
 
     @cached_property
     def _own(self) -> tuple[Sums | None, int]:
@@ -214,8 +215,8 @@ class RecordDataset:
             f"{self._path} is damaged or cut short at byte {place} of {len(self._rec)}; copy or pack it again."
         )
 
-    def _no_class(self, number: float) -> DatasetError:
-        return DatasetError(
+    def _no_class(self, number: float) -> NoClassError:
+        return NoClassError(
             f"{self._path} has the label {number}, which is not a class number; pack it with 0, 1, 2 ..."
         )
 

@@ -25,6 +25,20 @@ def read_names(path: Path) -> tuple[str, ...]:
     return names
 
 
+def written_names(path: Path, sums: Sums) -> tuple[str, ...]:
+    """The classes' names as they were written with these checksums of the file, also where ``.labels`` is gone.
+
+    Raises DatasetError where that is there and says otherwise: names in another order would be other classes.
+    """
+    labels, written = path.with_suffix(".labels"), _by_suffix(sums).get(".labels")
+    if labels.exists() and written is not None and not _is_as_written(labels, written):
+        raise DatasetError(
+            f"{labels} is not as it was written with {path}; restore it, or delete it, "
+            f"since {sums.path.name} has the names as well."
+        )
+    return sums.names if written is not None else read_names(path)
+
+
 def own_sums(path: Path) -> tuple[Sums, int] | None:
     """The checksums of a record file and the bytes that it was written with, where its index was written with them.
 
