@@ -183,6 +183,7 @@ def test_without_a_list_the_ids_are_the_keys(tmp_path: Path) -> None:
 def test_without_names_the_numbers_name_the_classes(tmp_path: Path) -> None:
     path = write(tmp_path / "train.rec", [Record(place, (label,), b"x") for place, label in enumerate((7.0, 2.0, 7.0))])
     path.with_suffix(".labels").unlink()
+    path.with_suffix(".sums").unlink()
     dataset = open_dataset(path)
     assert dataset.labels == ("2", "7")
     assert list(dataset.targets) == [1, 0, 1]
@@ -303,6 +304,7 @@ def test_names_may_be_written_by_any_editor(tmp_path: Path, content: bytes) -> N
 
 def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = small(tmp_path)
+    path.with_suffix(".sums").unlink()
     path.with_suffix(".labels").write_text("red\n")
     with pytest.raises(DatasetError, match=r"has a label 1, but .*train\.labels names 1 classes"):
         _ = open_dataset(path).targets

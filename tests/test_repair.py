@@ -351,7 +351,9 @@ def test_names_of_classes_are_those_that_were_written(sound: Sound) -> None:
     labels.unlink()
     assert FORMAT.open([sound.path]).labels == names
     labels.write_text("".join(reversed(written.splitlines(keepends=True))))
-    with pytest.raises(DatasetError, match=r"\.labels is not as it was written with .*; restore it, or delete it"):
+    with pytest.raises(
+        DatasetError, match=r"\.labels has other names than were written with .*; restore it, or delete it"
+    ):
         FORMAT.open([sound.path])[0]
 
 

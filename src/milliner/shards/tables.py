@@ -108,11 +108,16 @@ class Table:
         stated = row.get("id")
         identity = stated if isinstance(stated, int) and stated >= 0 else number
         listed = row.get("labels")
-        numbers = isinstance(listed, list) and listed and all(isinstance(each, int | float) for each in listed)
-        if not isinstance(label, int | float):
+        labels = listed if isinstance(listed, list) and listed else [label]
+        if not all(isinstance(each, int | float) for each in labels):
             raise DatasetError(f"{self.path} has the label {label!r} in row {index}, which is no number; use numbers.")
-        labels = tuple(float(each) for each in listed) if numbers and listed else (float(label),)
-        return Record(identity, labels, image["bytes"], image.get("path") or str(identity), **_more(row.get("more")))
+        return Record(
+            identity,
+            tuple(map(float, labels)),
+            image["bytes"],
+            image.get("path") or str(identity),
+            **_more(row.get("more")),
+        )
 
     def key(self, index: int, number: int) -> str:
         """The key of a row, whose picture is looked at only where there is no sidecar."""

@@ -30,13 +30,15 @@ def written_names(path: Path, sums: Sums) -> tuple[str, ...]:
 
     Raises DatasetError where that is there and says otherwise: names in another order would be other classes.
     """
-    labels, written = path.with_suffix(".labels"), _by_suffix(sums).get(".labels")
-    if labels.exists() and written is not None and not _is_as_written(labels, written):
+    labels = path.with_suffix(".labels")
+    if ".labels" not in _by_suffix(sums):
+        return read_names(path)
+    if labels.exists() and read_names(path) != sums.names:
         raise DatasetError(
-            f"{labels} is not as it was written with {path}; restore it, or delete it, "
+            f"{labels} has other names than were written with {path}; restore it, or delete it, "
             f"since {sums.path.name} has the names as well."
         )
-    return sums.names if written is not None else read_names(path)
+    return sums.names
 
 
 def own_sums(path: Path) -> tuple[Sums, int] | None:
