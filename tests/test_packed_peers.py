@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 from conftest import noise_jpeg
 from PIL import Image
+from pyarrow import parquet
 from test_formats import FORMATS, content, everything, write
 
+from milliner.core.errors import DatasetError
 from milliner.images.folder import FolderDataset
 from milliner.shards.convert import convert
 from milliner.shards.dataset import open_dataset, open_packed
 from milliner.shards.format import Record
+from milliner.shards.look import look
 
 
 def as_format(kind: str, seed: int) -> bytes:
@@ -189,3 +193,17 @@ def test_real_photographs_pass_through_every_format_untouched(test_data: Path, t
         assert [item for item in packed.damage() if item] == []
     kept = {name: found for name, found in content(tmp_path / "imagefolder/val").items() if not name.startswith(".")}
     assert kept == content(source)
+
+
+@pytest.mark.parametrize("label", ["cat", None])
+def test_labels_of_others_that_are_no_numbers_are_one_sentence(tmp_path: Path, label: str | None) -> None:
+    table = pyarrow.table({"image": [{"bytes": noise_jpeg(1), "path": "a.jpg"}], "label": pyarrow.array([label])})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match="is no number; use numbers"):
+        open_packed(tmp_path / "a.parquet").record(0)
+
+
+def test_labels_that_are_no_classes_can_be_listed(test_data: Path) -> None:
+    found = look(test_data / "recordio" / "multilabel.rec")
+    assert found.records == sum(found.classes.values()) == 6
+    assert "0.5" in found.classes
