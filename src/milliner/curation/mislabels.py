@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.core.progress import Progress
+from milliner.curation.groups import components
 
 FEWEST: Final = 5
 """Pictures, or groups of lookalikes, that a class needs so that its labels can be judged."""
@@ -103,14 +104,6 @@ def _grouped_folds(targets: NDArray[np.int64], groups: NDArray[np.int64]) -> NDA
 
 def group_numbers(files: Sequence[str], links: Iterable[tuple[str, str]]) -> NDArray[np.int64]:
     """[n] a number for each file, the same for files that links join, over however many others."""
-    leaders = {file: file for file in files}
-
-    def leader(file: str) -> str:
-        while leaders[file] != file:
-            leaders[file] = file = leaders[leaders[file]]
-        return file
-
-    for first, second in links:
-        leaders[leader(first)] = leader(second)
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(leader(file), len(numbers)) for file in files], np.int64)
+    group_of = {file: number for number, group in enumerate(components(files, links)) for file in group}
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(group_of[file], len(numbers)) for file in files], np.int64)

@@ -93,7 +93,7 @@ def pack(
         check: look at every picture first. Otherwise they are taken as they are, nothing is remembered, and only
             `group` says which belong together; what is no picture by its first bytes, or cannot be decoded where new
             files are made, is set aside all the same.
-        quick: check without the network: near duplicates are not looked for.
+        quick: check without the network: of lookalikes only near duplicates that are no crops are found.
         engine: what computes it: local, or ray for several machines.
         progress: told of every picture.
 

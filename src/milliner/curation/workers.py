@@ -1,6 +1,6 @@
 """Processes that make pictures anew for this one, a pipe to each.
 
-Half of what Pillow does is Python, for which threads of one process wait on each other: processes make about a fifth
+Half of what Pillow does is Python, for which threads of one process wait on each other: processes make
 more pictures on the same cores. They are told a path a line, and answer with a byte for the kind of the answer, four
 for its length (little-endian) and its bytes.
 """

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from milliner.core.errors import DatasetError
+from milliner.shards.classes import LABELS_SUFFIX
+from milliner.shards.classes import read_names as names_of
 from milliner.shards.format import Damage
-from milliner.shards.lists import read_lines
 from milliner.shards.mapped import MappedFile
 from milliner.shards.sums import SUFFIX, FileSum, Sums
 
@@ -16,13 +17,7 @@ BESIDE: Final = (".idx", ".lst", ".labels", SUFFIX)
 
 def read_names(path: Path) -> tuple[str, ...]:
     """The classes' names of a record file, none without a ``.labels``; raises DatasetError where they are none."""
-    labels = path.with_suffix(".labels")
-    if not labels.exists():
-        return ()
-    names = tuple(read_lines(labels))
-    if len(set(names)) < len(names) or "" in names:
-        raise DatasetError(f"{labels} has an empty line or one name twice; give every class its own or pack again.")
-    return names
+    return names_of(path.with_suffix(LABELS_SUFFIX))
 
 
 def written_names(path: Path, sums: Sums) -> tuple[str, ...]:
