@@ -23,6 +23,7 @@ from PIL import Image
 import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.classifier.model import Model, Picture, load
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
@@ -127,9 +128,17 @@ def test_an_onnx_file_of_others_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
-    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=2))
+    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=3))
     with pytest.raises(ModelError, match=r"newer Milliner .*; upgrade"):
         load(path)
+
+
+def test_a_file_of_the_first_schema_is_read(small_model: Path, tmp_path: Path) -> None:
+    def of_the_first(document: dict[str, Any]) -> None:
+        document.update(schema=1, operating_point={"abstain_below": 0.25})
+
+    path = with_metadata(small_model, tmp_path / "m.onnx", of_the_first)
+    assert load(path).metadata.operating_point == OperatingPoint(0.25)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +154,7 @@ def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
         lambda document: document.update(operating_point={"abstain_below": 7}),
         lambda document: document.update(operating_point={"abstain_below": 10**400}),
         lambda document: document.update(operating_point=None),
+        lambda document: document.update(operating_point={"abstain_below": 0, "weights": {"nobody": 2}}),
         lambda document: document.update(init={"a": 1}),
         lambda document: document.update(backbone="lite"),
         lambda document: document.update(trained_on=3),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from selenium import webdriver
 
-from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
+from milliner.classifier.metadata import BackboneIdentity, Metadata
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.sample import Sample
 from milliner.evaluation.evaluate import class_numbers, evaluate

@@ -11,7 +11,8 @@ import numpy as np
 
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
-from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
+from milliner.classifier.metadata import BackboneIdentity, Metadata
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
