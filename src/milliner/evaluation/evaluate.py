@@ -1,9 +1,8 @@
 """Measures a model on a dataset that it was not trained on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,9 @@ from milliner.core.sample import Dataset, fingerprint
 from milliner.evaluation.before import Baseline, baseline
 from milliner.evaluation.formats import NO_BREAK, pictures
 from milliner.evaluation.metrics import measure
-from milliner.evaluation.result import Answers, Classifier, Evaluation, SetAside
+from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation, SetAside
 from milliner.images.folder import FolderDataset
 from milliner.shards.dataset import open_dataset
-
-_TRAINED_ON: Final = "trained on"
 
 
 def evaluate(
@@ -28,11 +25,15 @@ def evaluate(
     dataset: str | Path | Dataset,
     *,
     report: str | Path | None = None,
+    train: str | Path | Dataset | None = None,
+    cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
     `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
+    `train` is the training dataset, whose pictures are then compared with these for near duplicates and photographs
+    of the same scene, by way of the embedding `cache` (the project's, or the user's outside of any, when left out).
     A picture that cannot be read, or that the model was trained on, is set aside and listed.
 
     Raises:
@@ -57,11 +58,31 @@ def evaluate(
         notes=tuple(_notes(classifier, samples, set_aside)),
         answers=answers,
     )
+    if report is not None or train is not None:
+        evaluation = _examined(evaluation, classifier, samples, report, train, cache, progress)
+    return evaluation
+
+
+def _examined(
+    evaluation: Evaluation,
+    model: Classifier,
+    dataset: Dataset,
+    report: str | Path | None,
+    train: str | Path | Dataset | None,
+    cache: str | Path | None,
+    progress: Progress,
+) -> Evaluation:
+    """With what its pictures have in common, and written as a page where one is asked for."""
+    from milliner.evaluation.leakage import look_for_leaks  # comparing pictures is for these alone
+
+    learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
+    memory = Path(cache) if cache else None
+    leakage = look_for_leaks(evaluation.answers, model.metadata.labels, dataset, learnt, memory, progress)
     if report is not None:
         from milliner.evaluation.report import write_report  # jinja2 and the backbones are for reports alone
 
-        write_report(Path(report), evaluation, classifier, samples)
-    return evaluation
+        write_report(Path(report), evaluation, model, dataset, leakage, train=learnt)
+    return replace(evaluation, leakage=leakage)
 
 
 def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:
@@ -71,7 +92,7 @@ def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...])
             f"The dataset does not name its classes: they were matched by number, from 0 as {labels[0]} "
             f"to {len(labels) - 1} as {labels[-1]}."
         )
-    if seen := sum(each.reason == _TRAINED_ON for each in set_aside):
+    if seen := sum(each.reason == TRAINED_ON for each in set_aside):
         yield f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " ")
 
 
@@ -126,19 +147,21 @@ def _ask(
     asked = [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers]
     _check_unseen(model, dataset, asked, set_aside)
     places = np.array([answer.place for answer in answers], np.int64)
+    probabilities = np.array([answer.probabilities for answer in answers], np.float32)
     table = Answers(
         places=places,
         keys=tuple(answer.key for answer in answers),
         targets=targets[places],
-        probabilities=np.array([answer.probabilities for answer in answers], np.float32),
+        probabilities=probabilities,
         before=np.array([answer.before for answer in answers], np.float64),
+        decisions=model.metadata.operating_point.decide(probabilities, None, model.metadata.labels),
     )
     return table, tuple(set_aside)
 
 
 def _check_unseen(model: Classifier, dataset: Dataset, asked: list[tuple[str, str]], set_aside: list[SetAside]) -> None:
     """Raises DatasetError where no picture is left; files of earlier versions know their training set as a whole."""
-    seen = any(each.reason == _TRAINED_ON for each in set_aside)
+    seen = any(each.reason == TRAINED_ON for each in set_aside)
     if not asked and not seen:
         raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
     if not asked or fingerprint(asked) == model.metadata.dataset.get("fingerprint"):
@@ -153,7 +176,7 @@ def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: in
     try:
         sample = dataset[place]
         if sample.sha256 in model.metadata.trained_on:
-            return SetAside(key, _TRAINED_ON)
+            return SetAside(key, TRAINED_ON)
         look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
     except UnreadableImageError as error:
         return SetAside(key, error.reason)

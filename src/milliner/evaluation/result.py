@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
+from milliner.classifier.operating_point import Decisions
 from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
 from milliner.evaluation.metrics import Metrics
+
+if TYPE_CHECKING:
+    from milliner.evaluation.leakage import Leakage
+
+TRAINED_ON: Final = "trained on"
+"""Why a picture is set aside of which the model knows the answer."""
 
 
 class Classifier(Protocol):
@@ -49,10 +56,23 @@ class Answers:
     before: NDArray[np.float64]
     """[n, classes] from the untrained baseline."""
 
+    decisions: Decisions
+    """By the model's operating point."""
+
     @property
     def said(self) -> NDArray[np.int64]:
-        """[n] most probable classes."""
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+        """[n] classes that the model says, also where it abstains."""
+        return self.decisions.said
+
+    @property
+    def abstained(self) -> NDArray[np.bool_]:
+        """[n] where it abstains."""
+        return self.decisions.abstained
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """[n] why it does; "" where it does not."""
+        return self.decisions.reasons
 
     @property
     def best(self) -> NDArray[np.float32]:
@@ -87,6 +107,8 @@ class Evaluation:
     notes: tuple[str, ...]
     """Sentences on how the dataset was taken, where that might be unexpected."""
     answers: Answers = field(repr=False, compare=False)
+    leakage: "Leakage | None" = None
+    """What its pictures have in common with each other and with the training pictures; None where nobody looked."""
 
     @property
     def verdict(self) -> str:
@@ -107,4 +129,5 @@ class Evaluation:
             "abstained": self.abstained,
             "set_aside": [{"file": each.file, "reason": each.reason} for each in self.set_aside],
             "notes": list(self.notes),
+            "leakage": self.leakage and self.leakage.to_json(),
         }
