@@ -42,10 +42,10 @@ def model_card(
     """
     parts = (
         Part("What it is", tuple(_known(_model(model)))),
-        Part("Where it comes from", tuple(_known(_origin(model.metadata)))),
-        Part("How it was tested", tuple(_known(_test(evaluation, licences or {})))),
         Part("What it is for", sentences=tuple(intended_use(model.metadata, evaluation))),
         Part("Where it falls short", sentences=tuple(limits(model.metadata, evaluation, leakage))),
+        Part("Where it comes from", tuple(_known(_origin(model.metadata)))),
+        Part("How it was tested", tuple(_known(_test(evaluation, licences or {})))),
     )
     return tuple(part for part in parts if part.rows or part.sentences)
 

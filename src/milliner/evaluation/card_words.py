@@ -105,7 +105,7 @@ def _unfair(leakage: Leakage | None) -> Iterator[str]:
     if leakage is None:
         return
     if leakage.across is not None and leakage.across.found:
-        yield f"The test flatters it: {pictures(len(leakage.across.found))} look like training pictures."
+        yield f"The test may flatter it: {pictures(len(leakage.across.found))} of it look like training pictures."
     if leakage.within.repeated:
         yield f"{pictures(leakage.within.repeated)} of the test are nearly the same as another one of it."
 

@@ -14,7 +14,7 @@ from milliner.images.decode import decode
 from milliner.images.heatmap import class_evidence, overlay
 
 MAX_MISTAKES: Final = 12
-MAX_NEAR: Final = 8
+MAX_NEAR: Final = 9
 SIDE: Final = 320
 """Pixels of a picture's longer side."""
 
@@ -57,18 +57,14 @@ def gallery(evaluation: Evaluation, model: Classifier, dataset: Dataset) -> Gall
     """Looks again at the worst mistakes and at the pictures closest to being called something else."""
     answers = evaluation.answers
     wrong = np.flatnonzero(answers.said != answers.targets)
-    worst = wrong[np.argsort(-answers.best[wrong], kind="stable")][:MAX_MISTAKES]
-    closest = np.argsort(margins(answers.probabilities, weights(model)), kind="stable")
+    surest = answers.probabilities[wrong, answers.said[wrong]]
+    worst = wrong[np.argsort(-surest, kind="stable")][:MAX_MISTAKES]
+    closest = np.argsort(margins(answers.probabilities, _weights(model)), kind="stable")
     near = closest[~np.isin(closest, worst)][:MAX_NEAR]
     return Gallery(
         tuple(_shown(evaluation, model, dataset, int(row)) for row in worst),
         tuple(_shown(evaluation, model, dataset, int(row)) for row in near),
     )
-
-
-def weights(model: Classifier) -> NDArray[np.float64]:
-    """[classes] what the model multiplies the probabilities by before it says the highest one."""
-    return np.ones(len(model.metadata.labels))
 
 
 def margins(probabilities: NDArray[np.float32], weighed_by: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,10 +75,15 @@ def margins(probabilities: NDArray[np.float32], weighed_by: NDArray[np.float64])
     return np.asarray(first - second, np.float64)
 
 
+def _weights(model: Classifier) -> NDArray[np.float64]:
+    """[classes] what the model multiplies the probabilities by before it says the highest one."""
+    return model.metadata.operating_point.factors(model.metadata.labels)
+
+
 def _shown(evaluation: Evaluation, model: Classifier, dataset: Dataset, row: int) -> Shown:
     answers, labels = evaluation.answers, model.metadata.labels
     said, probabilities = int(answers.said[row]), answers.probabilities[row]
-    others = probabilities * weights(model)
+    others = probabilities * _weights(model)
     others[said] = -1
     next_best = int(others.argmax())
     encoded = dataset[int(answers.places[row])].encoded

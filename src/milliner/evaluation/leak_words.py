@@ -96,19 +96,18 @@ def _across(across: Across | None) -> Sentence:
     parts = [
         f"{count(across.counts[kind])} {words}"
         for kind, words in (
-            ("exact", "the same file"),
-            ("near duplicate", "nearly the same"),
-            ("sibling", "of the same scene"),
+            ("exact", "in the very same file"),
+            ("near duplicate", "in nearly the same picture"),
+            ("sibling", "in a photograph of the same scene"),
         )
         if across.counts.get(kind)
     ]
-    text = f"Of {across.train}: {', '.join(parts)}."
+    text = f"Seen in {across.train}: {', '.join(parts)}."
     if across.without_duplicates is not None and total > across.counts.get("sibling", 0):
         text += f" Without copies and near duplicates, {_told(across.without_duplicates)}."
-    if across.without_any is not None:
+    if across.without_any is not None and across.counts.get("sibling"):
         text += f" Without any of them, {_told(across.without_any)}."
-    worst = "unknown" if total == across.counts.get("sibling", 0) else "bad"
-    return Sentence("bad" if worst == "bad" else "unknown", f"{pictures(total)} look like a training picture.", text)
+    return Sentence("bad", f"{pictures(total)} {'looks' if total == 1 else 'look'} like a training picture.", text)
 
 
 def _told(share: Share) -> str:

@@ -14,7 +14,7 @@
   };
   const count = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u202f");
   const short = (value) => (value >= 0.0995 && value <= 0.9005 ? value.toFixed(2) : value.toFixed(4));
-  const quoted = (text) => (/^[\w.-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'");
+  const quoted = (text) => (/^[\w.\/=-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'");
   const fill = (name, text) => section.querySelectorAll(`[data-live="${name}"]`).forEach((each) => { each.textContent = text; });
 
   // Wilson's 95 % interval of a share, as everywhere in the page.
@@ -27,7 +27,7 @@
   const between = (part, whole) => {
     if (!whole) return "";
     const [low, high] = interval(part, whole);
-    return `95\u00a0% interval ${percent(low).slice(0, -2)} to ${percent(high)}`;
+    return `${percent(low).slice(0, -2)} to ${percent(high)}`;
   };
 
   // What is called the class at each stop: the pictures from it upwards. The last entry is beyond the last stop.
@@ -51,7 +51,7 @@
     drawing("live-roc").querySelector(".curve").setAttribute("d", "M" + [...new Set(roc)].join("L"));
     let path = "", recall = 0;
     for (const [hit, alarm] of points) {
-      if (!hit || hit / positives === recall) continue;
+      if (!hit) continue;
       const height = y(hit / (hit + alarm));
       path += `${path ? "L" : "M"}${x(recall)},${height}L${x(hit / positives)},${height}`;
       recall = hit / positives;
@@ -84,8 +84,8 @@
       });
       section.querySelector(name).setAttribute("d", path.join(""));
     };
-    draw(".heap .ours", ours, -1);
-    draw(".heap .others", others, 1);
+    draw(".heap path.ours", ours, -1);
+    draw(".heap path.others", others, 1);
   };
 
   const choose = () => {
@@ -129,7 +129,7 @@
     mark("live-precision-recall", hits / above.positives, precision);
     const aim = (Math.floor(hits / above.positives * 1000) / 1000).toString();
     fill("command", `milliner train ${quoted(training)} --into ${quoted(model)} --min-recall ${quoted(sweep.label + "=" + aim)}`);
-    fill("toml", `min_recall = { ${JSON.stringify(sweep.label)} = ${aim} }`);
+    fill("toml", `min_recall = { ${/^[\w-]+$/.test(sweep.label) ? sweep.label : JSON.stringify(sweep.label)} = ${aim} }`);
     fill("said", `${count(hits)} of ${count(above.positives)} found, ${count(missed)} missed, ${count(alarms)} false.`);
   };
 

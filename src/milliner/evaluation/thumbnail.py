@@ -9,7 +9,7 @@ from milliner.images.decode import decode
 from milliner.images.heatmap import to_jpeg
 
 MAX_BYTES: Final = 36_000
-"""Of one picture; the page holds at most 40 large ones and some small ones, so it stays under 3 MB."""
+"""Of one picture; the page holds at most 42 large ones and some small ones, so it stays under 3 MB."""
 
 _QUALITIES: Final = (80, 65, 45, 25)
 
