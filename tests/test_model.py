@@ -23,8 +23,8 @@ from PIL import Image
 import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
-from milliner.classifier.operating_point import OperatingPoint
 from milliner.classifier.model import Model, Picture, load
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 from milliner.core.picture_set import PictureSet
