@@ -17,7 +17,7 @@ def model_card(model: Classifier) -> list[tuple[str, str]]:
         ("SHA-256", model.sha256),
         ("Classes", ", ".join(metadata.labels)),
         ("Input", f"the whole picture squeezed to a square of {metadata.resize.size} pixels a side"),
-        ("Operating point", _operating_point(metadata)),
+        ("Operating point", metadata.operating_point.words),
         ("Backbone", _backbone(metadata)),
         ("Backbone's SHA-256", metadata.backbone.sha256),
         ("Training set", _training_set(metadata)),
@@ -29,11 +29,6 @@ def model_card(model: Classifier) -> list[tuple[str, str]]:
 
 
 _TERMS = {"milliner": "Milliner's version", "strength": "Regularisation strength"}
-
-
-def _operating_point(metadata: Metadata) -> str:
-    below = metadata.operating_point.abstain_below
-    return f"abstains below a probability of {below:g}" if below else "never abstains"
 
 
 def _backbone(metadata: Metadata) -> str:

@@ -52,7 +52,7 @@ def _mistake(evaluation: Evaluation, model: Classifier, dataset: Dataset, row: i
         truth=labels[answers.targets[row]],
         said=labels[said],
         probability=float(probability),
-        abstained=bool(probability < model.metadata.operating_point.abstain_below),
+        abstained=bool(answers.abstained[row]),
         picture=_data_uri(to_jpeg(image, quality=_QUALITY)),
         evidence=_data_uri(to_jpeg(overlay(image, class_evidence(heatmap, said)), quality=_QUALITY)),
     )

@@ -1,5 +1,7 @@
 """One self-contained page of HTML about an evaluation: no scripts, no requests, the same bytes every time."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,8 +25,8 @@ _MAX_SET_ASIDE: Final = 50
 class Abstention:
     """What the operating point does."""
 
-    below: float
-    """The least probability that is believed."""
+    reasons: Mapping[str, int]
+    """Why, to how many pictures."""
     accuracy_above: float | None
     """Of the pictures that are believed; None where there are none."""
 
@@ -37,7 +39,7 @@ def write_report(path: Path, evaluation: Evaluation, model: Classifier, dataset:
         after=evaluation.after,
         before=evaluation.before,
         weakest=_weakest_class(evaluation.after),
-        abstention=_abstention(evaluation, model.metadata.operating_point.abstain_below),
+        abstention=_abstention(evaluation),
         charts=charts(answers, evaluation.after),
         plot=PLOT,
         with_curves=len(classes_with_curves(evaluation.after)),
@@ -71,10 +73,9 @@ def _weakest_class(metrics: Metrics) -> str | None:
     return weakest if present[weakest] < 1 else None
 
 
-def _abstention(evaluation: Evaluation, below: float) -> Abstention | None:
+def _abstention(evaluation: Evaluation) -> Abstention | None:
     if not evaluation.abstained:
         return None
     answers = evaluation.answers
-    believed = answers.best >= below
-    correct = (answers.said == answers.targets)[believed]
-    return Abstention(below, float(np.mean(correct)) if len(correct) else None)
+    correct = (answers.said == answers.targets)[~answers.abstained]
+    return Abstention(Counter(filter(None, answers.reasons)), float(np.mean(correct)) if len(correct) else None)

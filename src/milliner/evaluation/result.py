@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
+from milliner.classifier.operating_point import Decisions
 from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
 from milliner.evaluation.metrics import Metrics
 
@@ -48,16 +49,28 @@ class Answers:
     """[n, classes] from the model."""
     before: NDArray[np.float64]
     """[n, classes] from the untrained baseline."""
+    decisions: Decisions
+    """By the model's operating point."""
 
     @property
     def said(self) -> NDArray[np.int64]:
-        """[n] most probable classes."""
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+        """[n] classes that the model says, also where it abstains."""
+        return self.decisions.said
+
+    @property
+    def abstained(self) -> NDArray[np.bool_]:
+        """[n] where it abstains."""
+        return self.decisions.abstained
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """[n] why it does; "" where it does not."""
+        return self.decisions.reasons
 
     @property
     def best(self) -> NDArray[np.float32]:
-        """[n] their probabilities."""
-        return np.asarray(self.probabilities.max(axis=1), np.float32)
+        """[n] the probabilities of what is said."""
+        return np.asarray(self.probabilities[np.arange(len(self.said)), self.said], np.float32)
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Evaluation:
     before_kind: str
     """What that baseline is, as a fragment of a sentence."""
     abstained: int
-    """Pictures whose best probability lies below the model's operating point; the figures count them all the same."""
+    """Pictures that the model's operating point abstains on; the figures count them all the same."""
     set_aside: tuple[SetAside, ...]
     notes: tuple[str, ...]
     """Sentences on how the dataset was taken, where that might be unexpected."""
