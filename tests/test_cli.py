@@ -132,7 +132,7 @@ def test_the_stages_meet_and_print_the_promised_json(
 
     code, out, err = run("predict", model, pictures / "red" / "000.jpg", "--json")
     (found,) = json.loads(out)
-    assert set(found) == {"source", "label", "probabilities", "abstained"}
+    assert set(found) == {"source", "label", "probabilities", "abstained", "reason", "distance"}
     assert found["label"] == "red"
 
 

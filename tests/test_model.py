@@ -23,8 +23,8 @@ from PIL import Image
 import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
-from milliner.classifier.operating_point import OperatingPoint
 from milliner.classifier.model import Model, Picture, load
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 from milliner.core.picture_set import PictureSet
@@ -100,7 +100,18 @@ def test_the_model_abstains_below_its_operating_point(small_model: Path, tmp_pat
     doubtful = load(path).predict(RED)
     assert doubtful.abstained
     assert doubtful.label == "red"
+    assert doubtful.reason == "below the least probability"
     assert not load(small_model).predict(RED).abstained
+
+
+def test_what_is_said_is_what_the_operating_point_says(small_model: Path, tmp_path: Path) -> None:
+    def prefer_blue(document: dict[str, Any]) -> None:
+        document["operating_point"].update(weights={"blue": 1e9}, min_margin=0.0)
+
+    found = load(with_metadata(small_model, tmp_path / "m.onnx", prefer_blue)).predict(RED)
+    assert found.label == "blue"
+    assert found.probability < 0.5
+    assert found.probabilities == load(small_model).predict(RED).probabilities
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", RED[:200]])

@@ -56,6 +56,11 @@ class OperatingPoint:
             if not 0 < weight < math.inf:
                 raise ValueError(f"the weight of {label!r} must be over 0, not {weight}")
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The model outputs that it decides by."""
+        return ("probabilities",) if self.max_distance is None else ("probabilities", "distance")
+
     def decide(
         self,
         probabilities: NDArray[np.floating[Any]],
@@ -85,6 +90,19 @@ class OperatingPoint:
         if strangers := sorted(set(self.weights) - set(labels)):
             raise ValueError(f"a weight names {strangers[0]!r}, which is none of its labels")
         return np.array([self.weights.get(label, 1.0) for label in labels], np.float64)
+
+    @property
+    def words(self) -> str:
+        """The rule as a fragment of a sentence."""
+        weights = ", ".join(f"{label} {weight:.3g}" for label, weight in self.weights.items())
+        rules = [
+            f"below a probability of {self.abstain_below:g}" if self.abstain_below else "",
+            f"within a margin of {self.min_margin:g}" if self.min_margin else "",
+            f"beyond a distance of {self.max_distance:.3g}" if self.max_distance is not None else "",
+        ]
+        abstains = " or ".join(filter(None, rules))
+        says = f"says the largest weighted probability ({weights}); " if weights else ""
+        return says + (f"abstains {abstains}" if abstains else "never abstains")
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model's metadata."""

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import load
+from milliner.classifier.operating_point import Decisions
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
@@ -50,10 +52,10 @@ def evaluate(
     evaluation = Evaluation(
         model=classifier.name,
         dataset=samples.name.encode(errors="replace").decode(),  # not every file name is UTF-8
-        after=measure(answers.probabilities, answers.targets, metadata.labels),
+        after=measure(answers.probabilities, answers.targets, metadata.labels, answers.said),
         before=measure(answers.before, answers.targets, metadata.labels),
         before_kind=untrained.kind,
-        abstained=int((answers.best < metadata.operating_point.abstain_below).sum()),
+        abstained=int(answers.abstained.sum()),
         set_aside=set_aside,
         notes=tuple(_notes(classifier, samples, set_aside)),
         answers=answers,
@@ -124,6 +126,7 @@ class _Answer:
     key: str
     sha256: str
     probabilities: NDArray[np.float32]
+    distance: NDArray[np.float32] | None
     before: NDArray[np.float64]
 
 
@@ -154,9 +157,15 @@ def _ask(
         targets=targets[places],
         probabilities=probabilities,
         before=np.array([answer.before for answer in answers], np.float64),
-        decisions=model.metadata.operating_point.decide(probabilities, None, model.metadata.labels),
+        decisions=_decide(model.metadata, probabilities, answers),
     )
     return table, tuple(set_aside)
+
+
+def _decide(metadata: Metadata, probabilities: NDArray[np.float32], answers: list[_Answer]) -> Decisions:
+    distances = [answer.distance for answer in answers if answer.distance is not None]
+    known = np.array(distances) if len(distances) == len(answers) else None
+    return metadata.operating_point.decide(probabilities, known, metadata.labels)
 
 
 def _check_unseen(model: Classifier, dataset: Dataset, asked: list[tuple[str, str]], set_aside: list[SetAside]) -> None:
@@ -177,7 +186,9 @@ def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: in
         sample = dataset[place]
         if sample.sha256 in model.metadata.trained_on:
             return SetAside(key, TRAINED_ON)
-        look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
+        look = model.look(sample.encoded, (*model.metadata.operating_point.outputs, *untrained.outputs))
     except UnreadableImageError as error:
         return SetAside(key, error.reason)
-    return _Answer(place, key, sample.sha256, look["probabilities"], untrained.probabilities(look))
+    return _Answer(
+        place, key, sample.sha256, look["probabilities"], look.get("distance"), untrained.probabilities(look)
+    )

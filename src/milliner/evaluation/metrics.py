@@ -58,12 +58,18 @@ class Metrics:
         }
 
 
-def measure(probabilities: NDArray[np.floating[Any]], targets: NDArray[np.int64], labels: tuple[str, ...]) -> Metrics:
+def measure(
+    probabilities: NDArray[np.floating[Any]],
+    targets: NDArray[np.int64],
+    labels: tuple[str, ...],
+    said: NDArray[np.int64] | None = None,
+) -> Metrics:
     """All figures for [n, classes] probabilities and [n] class numbers, n at least 1.
 
-    What is said is the most probable class; of equally probable ones the first.
+    `said`, [n] class numbers, is what an operating point makes of them; the most probable class when left out, of
+    equally probable ones the first.
     """
-    confusion = confusion_matrix(targets, probabilities.argmax(axis=1), len(labels))
+    confusion = confusion_matrix(targets, probabilities.argmax(axis=1) if said is None else said, len(labels))
     correct, samples = int(confusion.trace()), len(targets)
     return Metrics(
         samples=samples,

@@ -55,6 +55,8 @@ class Answers:
     """[n, classes] from the model."""
     before: NDArray[np.float64]
     """[n, classes] from the untrained baseline."""
+    decisions: Decisions
+    """By the model's operating point."""
 
     decisions: Decisions
     """By the model's operating point."""
@@ -76,8 +78,8 @@ class Answers:
 
     @property
     def best(self) -> NDArray[np.float32]:
-        """[n] their probabilities."""
-        return np.asarray(self.probabilities.max(axis=1), np.float32)
+        """[n] the probabilities of what is said."""
+        return np.asarray(self.probabilities[np.arange(len(self.said)), self.said], np.float32)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Evaluation:
     before_kind: str
     """What that baseline is, as a fragment of a sentence."""
     abstained: int
-    """Pictures whose best probability lies below the model's operating point; the figures count them all the same."""
+    """Pictures that the model's operating point abstains on; the figures count them all the same."""
     set_aside: tuple[SetAside, ...]
     notes: tuple[str, ...]
     """Sentences on how the dataset was taken, where that might be unexpected."""
