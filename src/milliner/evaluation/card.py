@@ -10,7 +10,6 @@ from milliner.classifier.metadata import Metadata
 from milliner.evaluation.before import training_counts
 from milliner.evaluation.card_words import intended_use, limits, operating_point
 from milliner.evaluation.formats import count, percent, pictures, share
-from milliner.evaluation.leakage import Leakage
 from milliner.evaluation.result import Classifier, Evaluation
 
 
@@ -33,9 +32,7 @@ _TERMS: Final = {
 _LONGEST: Final = 400  # characters of what a file says about one thing
 
 
-def model_card(
-    evaluation: Evaluation, model: Classifier, leakage: Leakage | None = None, licences: Mapping[str, int] | None = None
-) -> tuple[Part, ...]:
+def model_card(evaluation: Evaluation, model: Classifier, licences: Mapping[str, int]) -> tuple[Part, ...]:
     """The card of an evaluated model.
 
     `licences` are those of the test pictures, with how many have each; empty where no ledger tells.
@@ -43,9 +40,9 @@ def model_card(
     parts = (
         Part("What it is", tuple(_known(_model(model)))),
         Part("What it is for", sentences=tuple(intended_use(model.metadata, evaluation))),
-        Part("Where it falls short", sentences=tuple(limits(model.metadata, evaluation, leakage))),
+        Part("Where it falls short", sentences=tuple(limits(model.metadata, evaluation))),
         Part("Where it comes from", tuple(_known(_origin(model.metadata)))),
-        Part("How it was tested", tuple(_known(_test(evaluation, licences or {})))),
+        Part("How it was tested", tuple(_known(_test(evaluation, licences)))),
     )
     return tuple(part for part in parts if part.rows or part.sentences)
 

@@ -6,13 +6,14 @@ The head's keys and the shape of its results are those of the Hugging Face hub
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from milliner.core.sample import Dataset
 from milliner.evaluation.card import Part, model_card
 from milliner.evaluation.formats import NO_BREAK, percent, share
-from milliner.evaluation.leakage import Leakage
+from milliner.evaluation.licences import licences_of
 from milliner.evaluation.result import Classifier, Evaluation
 from milliner.images.files import write_atomically
 
@@ -20,15 +21,9 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~$!])")
 _BREAKS: Final = re.compile(r"[\r\n\u2028\u2029]+")
 
 
-def write_card(
-    path: Path,
-    evaluation: Evaluation,
-    model: Classifier,
-    leakage: Leakage | None = None,
-    licences: Mapping[str, int] | None = None,
-) -> None:
-    """Writes the card; the same for the same evaluation. `leakage` and `licences` are as for `card.model_card`."""
-    parts = model_card(evaluation, model, leakage, licences)
+def write_card(path: Path, evaluation: Evaluation, model: Classifier, dataset: Dataset) -> None:
+    """Writes the card, the same for the same evaluation; `model` and `dataset` are those of it."""
+    parts = model_card(evaluation, model, licences_of(dataset, evaluation.answers.keys))
     text = f"---\n{_head(evaluation, model)}---\n\n{_body(evaluation, parts)}"
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
@@ -39,9 +34,7 @@ def _head(evaluation: Evaluation, model: Classifier) -> str:
     results = {
         "task": {"type": "image-classification"},
         "dataset": {"name": evaluation.dataset, "type": "imagefolder"},
-        "metrics": [
-            {"type": name, "value": round(value, 4)} for name, value in figures.items() if value is not None
-        ],
+        "metrics": [{"type": name, "value": round(value, 4)} for name, value in figures.items() if value is not None],
     }
     head: dict[str, Any] = {
         "library_name": "milliner",

@@ -43,9 +43,7 @@ def _weights(metadata: Metadata) -> str:
     if len(factors) == 2:
         threshold = factors[0] / factors.sum()
         return f"says {metadata.labels[1]} from a probability of {threshold:.3g} on"
-    weighed = [
-        f"{label} {factor:.3g}" for label, factor in zip(metadata.labels, factors, strict=True) if factor != 1
-    ]
+    weighed = [f"{label} {factor:.3g}" for label, factor in zip(metadata.labels, factors, strict=True) if factor != 1]
     return f"says the class with the highest probability times weight ({', '.join(weighed[:_NAMED])}; all others 1)"
 
 
@@ -60,7 +58,7 @@ def intended_use(metadata: Metadata, evaluation: Evaluation) -> Iterator[str]:
     )
 
 
-def limits(metadata: Metadata, evaluation: Evaluation, leakage: Leakage | None) -> Iterator[str]:
+def limits(metadata: Metadata, evaluation: Evaluation) -> Iterator[str]:
     """What the figures say it cannot do."""
     yield from _misses(evaluation)
     yield _strangers(metadata)
@@ -78,7 +76,7 @@ def limits(metadata: Metadata, evaluation: Evaluation, leakage: Leakage | None) 
     error = calibration_error(calibration(evaluation.answers.probabilities, evaluation.answers.targets))
     if error > _UNCALIBRATED:
         yield f"Its probabilities are off by {error * 100:.0f} points on average: do not take them at their word."
-    yield from _unfair(leakage)
+    yield from _unfair(evaluation.leakage)
 
 
 def _misses(evaluation: Evaluation) -> Iterator[str]:

@@ -27,13 +27,14 @@ def evaluate(
     dataset: str | Path | Dataset,
     *,
     report: str | Path | None = None,
+    card: str | Path | None = None,
     train: str | Path | Dataset | None = None,
     cache: str | Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
-    `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
+    `report` names an HTML file to write, `card` a model card in Markdown. The same model and dataset give the same figures and the same bytes.
     `train` is the training dataset, whose pictures are then compared with these for near duplicates and photographs
     of the same scene, by way of the embedding `cache` (the project's, or the user's outside of any, when left out).
     A picture that cannot be read, or that the model was trained on, is set aside and listed.
@@ -60,31 +61,32 @@ def evaluate(
         notes=tuple(_notes(classifier, samples, set_aside)),
         answers=answers,
     )
-    if report is not None or train is not None:
-        evaluation = _examined(evaluation, classifier, samples, report, train, cache, progress)
+    if report is None and card is None and train is None:
+        return evaluation
+    learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
+    evaluation = _with_leakage(evaluation, classifier, samples, learnt, Path(cache) if cache else None, progress)
+    from milliner.evaluation.card_markdown import write_card  # jinja2 and the backbones are for pages alone
+    from milliner.evaluation.report import write_report
+
+    if report is not None:
+        write_report(Path(report), evaluation, classifier, samples, train=learnt)
+    if card is not None:
+        write_card(Path(card), evaluation, classifier, samples)
     return evaluation
 
 
-def _examined(
+def _with_leakage(
     evaluation: Evaluation,
     model: Classifier,
     dataset: Dataset,
-    report: str | Path | None,
-    train: str | Path | Dataset | None,
-    cache: str | Path | None,
+    train: Dataset | None,
+    cache: Path | None,
     progress: Progress,
 ) -> Evaluation:
-    """With what its pictures have in common, and written as a page where one is asked for."""
-    from milliner.evaluation.leakage import look_for_leaks  # comparing pictures is for these alone
+    from milliner.evaluation.leakage import look_for_leaks  # comparing pictures is for pages alone
 
-    learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
-    memory = Path(cache) if cache else None
-    leakage = look_for_leaks(evaluation.answers, model.metadata.labels, dataset, learnt, memory, progress)
-    if report is not None:
-        from milliner.evaluation.report import write_report  # jinja2 and the backbones are for reports alone
-
-        write_report(Path(report), evaluation, model, dataset, leakage, train=learnt)
-    return replace(evaluation, leakage=leakage)
+    found = look_for_leaks(evaluation.answers, model.metadata.labels, dataset, train, cache, progress)
+    return replace(evaluation, leakage=found)
 
 
 def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:

@@ -45,11 +45,12 @@ class LeakSection:
     pairs: tuple[PairShown, ...]
 
 
-def leak_section(
-    leakage: Leakage, evaluation: Evaluation, model: Classifier, dataset: Dataset, train: Dataset | None
-) -> LeakSection:
+def leak_section(evaluation: Evaluation, model: Classifier, dataset: Dataset, train: Dataset | None) -> LeakSection:
     """Words and examples for what was found; `dataset` and `train` give the pictures."""
-    sentences = [_exact(evaluation, model), _within(leakage.within), _across(leakage.across)]
+    sentences, leakage = [_exact(evaluation, model)], evaluation.leakage
+    if leakage is None:
+        return LeakSection(tuple(sentences), ())
+    sentences += [_within(leakage.within), _across(leakage.across)]
     return LeakSection(tuple(sentences), tuple(_examples(leakage, dataset, train)))
 
 

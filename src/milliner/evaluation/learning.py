@@ -109,6 +109,8 @@ def _numbers(found: Any) -> list[float]:
     if not isinstance(found, list):
         return []
     numbers = [
-        float(each) for each in found if isinstance(each, int | float) and not isinstance(each, bool) and abs(each) < 1e9
+        float(each)
+        for each in found
+        if isinstance(each, int | float) and not isinstance(each, bool) and abs(each) < 1e9
     ]
     return numbers if len(numbers) == len(found) else []

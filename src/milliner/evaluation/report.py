@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,8 +19,8 @@ from milliner.evaluation.charts import MAX_CURVES, PLOT, charts, classes_with_cu
 from milliner.evaluation.formats import FILTERS
 from milliner.evaluation.gallery import gallery
 from milliner.evaluation.leak_words import leak_section
-from milliner.evaluation.leakage import Leakage
 from milliner.evaluation.learning import learning_curve
+from milliner.evaluation.licences import licences_of
 from milliner.evaluation.metrics import Metrics
 from milliner.evaluation.result import Classifier, Evaluation
 from milliner.evaluation.threshold import MAX_CLASSES, STEP, sweep
@@ -62,19 +61,11 @@ class Abstentions:
 
 
 def write_report(
-    path: Path,
-    evaluation: Evaluation,
-    model: Classifier,
-    dataset: Dataset,
-    leakage: Leakage,
-    *,
-    train: Dataset | None = None,
-    licences: Mapping[str, int] | None = None,
+    path: Path, evaluation: Evaluation, model: Classifier, dataset: Dataset, *, train: Dataset | None = None
 ) -> None:
     """Writes the page; `model` and `dataset` are those of the evaluation, for the pictures.
 
-    `leakage` is what was found of its pictures, `train` the training pictures where they were compared, and
-    `licences` those of the test pictures with how many have each.
+    `train` are the training pictures, where the evaluation's were compared with them.
     """
     answers, metadata = evaluation.answers, model.metadata
     page = _template().render(
@@ -94,9 +85,9 @@ def write_report(
         gallery=gallery(evaluation, model, dataset),
         wrong=int((answers.said != answers.targets).sum()),
         abstentions=_abstentions(evaluation),
-        leaks=leak_section(leakage, evaluation, model, dataset, train),
+        leaks=leak_section(evaluation, model, dataset, train),
         set_aside=evaluation.set_aside[:_MAX_LISTED],
-        card=model_card(evaluation, model, leakage, licences),
+        card=model_card(evaluation, model, licences_of(dataset, answers.keys)),
     )
     write_atomically(path, page.encode())
 

@@ -58,9 +58,6 @@ class Answers:
     decisions: Decisions
     """By the model's operating point."""
 
-    decisions: Decisions
-    """By the model's operating point."""
-
     @property
     def said(self) -> NDArray[np.int64]:
         """[n] classes that the model says, also where it abstains."""
