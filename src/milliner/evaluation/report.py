@@ -12,9 +12,9 @@ import numpy as np
 from milliner.core.sample import Dataset
 from milliner.evaluation.card import model_card
 from milliner.evaluation.charts import MAX_CURVES, PLOT, charts, classes_with_curves
+from milliner.evaluation.figures import Metrics
 from milliner.evaluation.formats import FILTERS
 from milliner.evaluation.gallery import worst_mistakes
-from milliner.evaluation.metrics import Metrics
 from milliner.evaluation.result import Classifier, Evaluation
 from milliner.images.files import write_atomically
 

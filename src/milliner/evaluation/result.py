@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.operating_point import Decisions
+from milliner.evaluation.figures import Comparison, Figure, Metrics, Resampling, SliceFigures
 from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
-from milliner.evaluation.metrics import Metrics
+
+TRAINED_ON: Final = "trained on"
+"""Why a picture is set aside of which the model knows the answer."""
 
 
 class Classifier(Protocol):
@@ -51,6 +54,10 @@ class Answers:
     """[n, classes] from the untrained baseline."""
     decisions: Decisions
     """By the model's operating point."""
+    groups: NDArray[np.int64]
+    """[n] numbers of the shoots that the pictures are of, from 0; where nobody looked for them each is alone."""
+    sha256s: tuple[str, ...]
+    """Of the picture files."""
 
     @property
     def said(self) -> NDArray[np.int64]:
@@ -96,10 +103,18 @@ class Evaluation:
     """What that baseline is, as a fragment of a sentence."""
     abstained: int
     """Pictures that the model's operating point abstains on; the figures count them all the same."""
+    believed: Figure
+    """The accuracy of all others."""
     set_aside: tuple[SetAside, ...]
     notes: tuple[str, ...]
     """Sentences on how the dataset was taken, where that might be unexpected."""
+    resampling: Resampling
+    """How the intervals came about."""
     answers: Answers = field(repr=False, compare=False)
+    slices: tuple[SliceFigures, ...] = ()
+    """The pictures by the values of the columns that were asked for."""
+    comparison: Comparison | None = None
+    """With the model that was asked for."""
 
     @property
     def verdict(self) -> str:
@@ -118,6 +133,10 @@ class Evaluation:
             **self.after.to_json(),
             "before": {"kind": self.before_kind, **self.before.to_json()},
             "abstained": self.abstained,
+            "believed": self.believed.to_json(),
+            "resampling": self.resampling.to_json(),
+            "slices": [each.to_json() for each in self.slices],
+            "comparison": self.comparison.to_json() if self.comparison else None,
             "set_aside": [{"file": each.file, "reason": each.reason} for each in self.set_aside],
             "notes": list(self.notes),
         }
