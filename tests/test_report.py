@@ -19,7 +19,9 @@ from milliner.classifier.metadata import BackboneIdentity, Metadata
 from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.sample import Sample
-from milliner.evaluation.evaluate import class_numbers, evaluate
+from milliner.evaluation.asking import class_numbers
+from milliner.evaluation.evaluate import evaluate
+from milliner.evaluation.figures import NAMES
 from milliner.images.decode import decode
 from milliner.images.resize import ResizePolicy
 
@@ -70,7 +72,8 @@ class FakeModel:
         decode(encoded)
         probabilities = self.told[encoded]
         cells = np.random.default_rng(len(encoded)).normal(size=(len(probabilities), 3, 4)).astype(np.float32)
-        found = {"probabilities": probabilities, "heatmap": cells}
+        average = np.random.default_rng(list(encoded)).normal(size=8).astype(np.float32)
+        found = {"probabilities": probabilities, "heatmap": cells, "average": average}
         return {name: found[name] for name in outputs}
 
 
@@ -254,11 +257,9 @@ def test_the_json_has_the_documented_shape_beside_the_majority_class() -> None:
     model, dataset = _case(("helmet", "nohelmet"), 30)
     document = json.loads(json.dumps(evaluate(model, dataset).to_json()))
     assert {"samples", "accuracy", "roc_auc", "log_loss", "per_class", "confusion", "before"} < set(document)
-    assert set(document["before"]) == {
-        "kind", "samples", "accuracy", "roc_auc", "log_loss", "per_class", "confusion",
-    }  # fmt: skip
-    assert document["before"]["roc_auc"] == 0.5
-    assert document["before"]["log_loss"] == pytest.approx(np.log(2))
+    assert set(document["before"]) == {"kind", "samples", *NAMES, "per_class", "confusion"}
+    assert document["before"]["roc_auc"]["value"] == 0.5
+    assert document["before"]["log_loss"]["value"] == pytest.approx(np.log(2))
     assert document["abstained"] == 0
     low, high = document["accuracy"]["interval"]
     assert low < document["accuracy"]["value"] < high

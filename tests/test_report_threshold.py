@@ -26,7 +26,7 @@ from test_report import (  # noqa: F401 - the fixture is used by name
     browser,
 )
 
-from milliner.classifier.metadata import OperatingPoint
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.sample import Sample
 from milliner.evaluation.evaluate import evaluate
 from milliner.evaluation.result import Evaluation

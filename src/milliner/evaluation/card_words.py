@@ -5,10 +5,8 @@ from typing import Final
 
 from milliner.classifier.metadata import Metadata
 from milliner.evaluation.before import training_counts
-from milliner.evaluation.curves import calibration, calibration_error
 from milliner.evaluation.formats import count, percent, pictures, points
 from milliner.evaluation.leakage import Leakage
-from milliner.evaluation.metrics import wilson_interval
 from milliner.evaluation.result import Evaluation
 
 _FEW_TRAINING: Final = 50  # pictures of a class
@@ -73,19 +71,18 @@ def limits(metadata: Metadata, evaluation: Evaluation) -> Iterator[str]:
     untested = [label for label, each in evaluation.after.per_class.items() if each.support < _FEW_TESTED]
     if untested:
         yield f"Tested on fewer than {_FEW_TESTED} pictures of {_list(untested)}: their figures are uncertain."
-    error = calibration_error(calibration(evaluation.answers.probabilities, evaluation.answers.targets))
-    if error > _UNCALIBRATED:
+    error = evaluation.after.figures["calibration_error"].value
+    if error is not None and error > _UNCALIBRATED:
         yield f"Its probabilities are off by {error * 100:.0f} points on average: do not take them at their word."
     yield from _unfair(evaluation.leakage)
 
 
 def _misses(evaluation: Evaluation) -> Iterator[str]:
     """Of the classes with the lowest recall, how many pictures are called something else."""
-    tested = [(each.recall, label, each.support) for label, each in evaluation.after.per_class.items() if each.support]
-    for recall, label, support in sorted(tested)[:2]:
-        found = round(recall * support)
-        low, high = wilson_interval(support - found, support)
-        rest = f"({points(low)} to {percent(high)})"
+    tested = [(each.recall, label) for label, each in evaluation.after.per_class.items() if each.support]
+    for recall, label in sorted(tested)[:2]:
+        low, high = evaluation.after.per_class[label].figures["recall"].interval or (0.0, 1.0)
+        rest = f"({points(1 - high)} to {percent(1 - low)})"
         yield f"Of pictures of {label}, {percent(1 - recall)} {rest} are called something else."
 
 

@@ -15,8 +15,8 @@ from milliner.evaluation.curves import (
     precision_recall_curve,
     roc_curve,
 )
+from milliner.evaluation.figures import Metrics
 from milliner.evaluation.formats import share
-from milliner.evaluation.metrics import Metrics
 from milliner.evaluation.result import Answers
 
 MAX_CURVES: Final = 6

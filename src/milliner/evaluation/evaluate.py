@@ -1,24 +1,23 @@
 """Measures a model on a dataset that it was not trained on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import load
-from milliner.classifier.operating_point import Decisions
-from milliner.core.errors import DatasetError, UnreadableImageError
-from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
-from milliner.core.sample import Dataset, fingerprint
-from milliner.evaluation.before import Baseline, baseline
+from milliner.core.sample import Dataset
+from milliner.evaluation.asking import Question, by_number
+from milliner.evaluation.before import baseline
+from milliner.evaluation.figures import UNDEFINED, Figure, Metrics, Resampling
 from milliner.evaluation.formats import NO_BREAK, pictures
-from milliner.evaluation.metrics import measure
+from milliner.evaluation.intervals import evidence, interval_of_share
+from milliner.evaluation.metrics import FALSE_ALARMS, measure
+from milliner.evaluation.resampling import RESAMPLES
 from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation, SetAside
-from milliner.images.folder import FolderDataset
 from milliner.shards.dataset import open_dataset
 
 
@@ -30,13 +29,15 @@ def evaluate(
     card: str | Path | None = None,
     train: str | Path | Dataset | None = None,
     cache: str | Path | None = None,
+    at_false_alarms: Sequence[float] = FALSE_ALARMS,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
-    `report` names an HTML file to write, `card` a model card in Markdown. The same model and dataset give the same figures and the same bytes.
-    `train` is the training dataset, whose pictures are then compared with these for near duplicates and photographs
-    of the same scene, by way of the embedding `cache` (the project's, or the user's outside of any, when left out).
+    `report` names an HTML file to write, `card` a model card in Markdown. The same model and dataset give the same
+    figures and the same bytes. `train` is the training dataset, whose pictures are then compared with these for near
+    duplicates and photographs of the same scene, by way of the embedding `cache` (the project's, or the user's outside
+    of any, when left out).
     A picture that cannot be read, or that the model was trained on, is set aside and listed.
 
     Raises:
@@ -49,148 +50,61 @@ def evaluate(
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     metadata = classifier.metadata
     untrained = baseline(metadata)
-    answers, set_aside = _ask(classifier, samples, untrained, progress)
+    asked = Question(classifier, samples, untrained).ask(progress)
+    answers, labels = asked.answers, metadata.labels
     evaluation = Evaluation(
         model=classifier.name,
         dataset=samples.name.encode(errors="replace").decode(),  # not every file name is UTF-8
-        after=measure(answers.probabilities, answers.targets, metadata.labels, answers.said),
-        before=measure(answers.before, answers.targets, metadata.labels),
+        after=_measured(answers.probabilities, answers, labels, at_false_alarms, answers.said),
+        before=_measured(answers.before, answers, labels, at_false_alarms),
         before_kind=untrained.kind,
         abstained=int(answers.abstained.sum()),
-        set_aside=set_aside,
-        notes=tuple(_notes(classifier, samples, set_aside)),
+        believed=_believed(answers),
+        set_aside=asked.set_aside,
+        notes=tuple(_notes(classifier, samples, asked.set_aside)),
+        resampling=_resampling(answers),
         answers=answers,
     )
     if report is None and card is None and train is None:
         return evaluation
+    from milliner.evaluation.publish import publish  # jinja2 and comparing pictures are for what is published alone
+
     learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
-    evaluation = _with_leakage(evaluation, classifier, samples, learnt, Path(cache) if cache else None, progress)
-    from milliner.evaluation.card_markdown import write_card  # jinja2 and the backbones are for pages alone
-    from milliner.evaluation.report import write_report
-
-    if report is not None:
-        write_report(Path(report), evaluation, classifier, samples, train=learnt)
-    if card is not None:
-        write_card(Path(card), evaluation, classifier, samples)
-    return evaluation
+    return publish(evaluation, classifier, samples, report, card, learnt, Path(cache) if cache else None, progress)
 
 
-def _with_leakage(
-    evaluation: Evaluation,
-    model: Classifier,
-    dataset: Dataset,
-    train: Dataset | None,
-    cache: Path | None,
-    progress: Progress,
-) -> Evaluation:
-    from milliner.evaluation.leakage import look_for_leaks  # comparing pictures is for pages alone
+def _measured(
+    probabilities: NDArray[np.floating[Any]],
+    answers: Answers,
+    labels: tuple[str, ...],
+    at_false_alarms: Sequence[float],
+    said: NDArray[np.int64] | None = None,
+) -> Metrics:
+    return measure(
+        probabilities, answers.targets, labels, said=said, groups=answers.groups, at_false_alarms=at_false_alarms
+    )
 
-    found = look_for_leaks(evaluation.answers, model.metadata.labels, dataset, train, cache, progress)
-    return replace(evaluation, leakage=found)
+
+def _believed(answers: Answers) -> Figure:
+    """The accuracy of the pictures that it does not abstain on."""
+    right = (answers.said == answers.targets)[~answers.abstained]
+    if not len(right):
+        return UNDEFINED
+    worth = evidence(right, answers.groups[~answers.abstained])
+    return Figure(float(right.mean()), interval_of_share(float(right.mean()), worth))
+
+
+def _resampling(answers: Answers) -> Resampling:
+    groups = int(answers.groups.max()) + 1
+    return Resampling(RESAMPLES, groups, "shoots" if groups < len(answers.keys) else "pictures")
 
 
 def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:
     labels = model.metadata.labels
-    if _by_number(dataset, labels):
+    if by_number(dataset, labels):
         yield (
             f"The dataset does not name its classes: they were matched by number, from 0 as {labels[0]} "
             f"to {len(labels) - 1} as {labels[-1]}."
         )
     if seen := sum(each.reason == TRAINED_ON for each in set_aside):
         yield f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " ")
-
-
-def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """[n] classes of the dataset in the model's numbering, matched by name.
-
-    A record file without names has numbers for labels; they are taken as the model's class numbers.
-    Raises DatasetError where the model has no such class.
-    """
-    named = map(str, range(len(labels))) if _by_number(dataset, labels) else labels
-    known = {label: number for number, label in enumerate(named)}
-    unknown = [label for label in dataset.labels if label not in known]
-    if unknown:
-        raise DatasetError(
-            f"{dataset.name} has a class {unknown[0]!r} that the model does not know; rename it to one of the model's "
-            f"({', '.join(labels)}), or train with it."
-        )
-    numbers = np.array([known[label] for label in dataset.labels], np.int64)
-    return np.asarray(numbers[np.asarray(dataset.targets, np.int64)], np.int64)
-
-
-def _by_number(dataset: Dataset, labels: tuple[str, ...]) -> bool:
-    return not isinstance(dataset, FolderDataset) and not set(labels) & set(dataset.labels)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    place: int
-    key: str
-    sha256: str
-    probabilities: NDArray[np.float32]
-    distance: NDArray[np.float32] | None
-    before: NDArray[np.float64]
-
-
-def _ask(
-    model: Classifier, dataset: Dataset, untrained: Baseline, progress: Progress
-) -> tuple[Answers, tuple[SetAside, ...]]:
-    targets = class_numbers(dataset, model.metadata.labels)
-
-    def ask(place: int) -> _Answer | SetAside:
-        return _ask_one(model, dataset, untrained, place)
-
-    answers: list[_Answer] = []
-    set_aside: list[SetAside] = []
-    with progress("evaluate", len(dataset)) as advance:
-        for found in ordered_map(ask, range(len(dataset))):
-            if isinstance(found, SetAside):
-                set_aside.append(found)
-            else:
-                answers.append(found)
-            advance()
-    asked = [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers]
-    _check_unseen(model, dataset, asked, set_aside)
-    places = np.array([answer.place for answer in answers], np.int64)
-    probabilities = np.array([answer.probabilities for answer in answers], np.float32)
-    table = Answers(
-        places=places,
-        keys=tuple(answer.key for answer in answers),
-        targets=targets[places],
-        probabilities=probabilities,
-        before=np.array([answer.before for answer in answers], np.float64),
-        decisions=_decide(model.metadata, probabilities, answers),
-    )
-    return table, tuple(set_aside)
-
-
-def _decide(metadata: Metadata, probabilities: NDArray[np.float32], answers: list[_Answer]) -> Decisions:
-    distances = [answer.distance for answer in answers if answer.distance is not None]
-    known = np.array(distances) if len(distances) == len(answers) else None
-    return metadata.operating_point.decide(probabilities, known, metadata.labels)
-
-
-def _check_unseen(model: Classifier, dataset: Dataset, asked: list[tuple[str, str]], set_aside: list[SetAside]) -> None:
-    """Raises DatasetError where no picture is left; files of earlier versions know their training set as a whole."""
-    seen = any(each.reason == TRAINED_ON for each in set_aside)
-    if not asked and not seen:
-        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
-    if not asked or fingerprint(asked) == model.metadata.dataset.get("fingerprint"):
-        raise DatasetError(
-            f"{dataset.name} holds the very pictures that {model.name} was trained on, of which it knows the answers; "
-            "evaluate it on others, such as the test split."
-        )
-
-
-def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: int) -> _Answer | SetAside:
-    key = dataset.key(place)
-    try:
-        sample = dataset[place]
-        if sample.sha256 in model.metadata.trained_on:
-            return SetAside(key, TRAINED_ON)
-        look = model.look(sample.encoded, (*model.metadata.operating_point.outputs, *untrained.outputs))
-    except UnreadableImageError as error:
-        return SetAside(key, error.reason)
-    return _Answer(
-        place, key, sample.sha256, look["probabilities"], look.get("distance"), untrained.probabilities(look)
-    )

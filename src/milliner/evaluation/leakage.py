@@ -21,7 +21,7 @@ from milliner.curation.compare import Pair, Work
 from milliner.curation.groups import components
 from milliner.curation.leaks import Leaks, leaks
 from milliner.curation.splits import DatasetReader
-from milliner.evaluation.metrics import wilson_interval
+from milliner.evaluation.intervals import wilson_interval
 from milliner.evaluation.result import Answers
 from milliner.images.ledger import PictureRow
 

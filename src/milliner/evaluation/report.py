@@ -16,12 +16,12 @@ from milliner.core.sample import Dataset
 from milliner.evaluation.card import model_card
 from milliner.evaluation.card_words import operating_point
 from milliner.evaluation.charts import MAX_CURVES, PLOT, charts, classes_with_curves, live_charts
+from milliner.evaluation.figures import Metrics
 from milliner.evaluation.formats import FILTERS
 from milliner.evaluation.gallery import gallery
 from milliner.evaluation.leak_words import leak_section
 from milliner.evaluation.learning import learning_curve
 from milliner.evaluation.licences import licences_of
-from milliner.evaluation.metrics import Metrics
 from milliner.evaluation.result import Classifier, Evaluation
 from milliner.evaluation.threshold import MAX_CLASSES, STEP, sweep
 from milliner.images.files import write_atomically

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.operating_point import Decisions
+from milliner.evaluation.figures import Comparison, Figure, Metrics, Resampling, SliceFigures
 from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
-from milliner.evaluation.metrics import Metrics
 
 if TYPE_CHECKING:
     from milliner.evaluation.leakage import Leakage
@@ -57,6 +57,10 @@ class Answers:
     """[n, classes] from the untrained baseline."""
     decisions: Decisions
     """By the model's operating point."""
+    groups: NDArray[np.int64]
+    """[n] numbers of the shoots that the pictures are of, from 0; where nobody looked for them each is alone."""
+    sha256s: tuple[str, ...]
+    """Of the picture files."""
 
     @property
     def said(self) -> NDArray[np.int64]:
@@ -102,10 +106,18 @@ class Evaluation:
     """What that baseline is, as a fragment of a sentence."""
     abstained: int
     """Pictures that the model's operating point abstains on; the figures count them all the same."""
+    believed: Figure
+    """The accuracy of all others."""
     set_aside: tuple[SetAside, ...]
     notes: tuple[str, ...]
     """Sentences on how the dataset was taken, where that might be unexpected."""
+    resampling: Resampling
+    """How the intervals came about."""
     answers: Answers = field(repr=False, compare=False)
+    slices: tuple[SliceFigures, ...] = ()
+    """The pictures by the values of the columns that were asked for."""
+    comparison: Comparison | None = None
+    """With the model that was asked for."""
     leakage: "Leakage | None" = None
     """What its pictures have in common with each other and with the training pictures; None where nobody looked."""
 
@@ -126,7 +138,11 @@ class Evaluation:
             **self.after.to_json(),
             "before": {"kind": self.before_kind, **self.before.to_json()},
             "abstained": self.abstained,
+            "believed": self.believed.to_json(),
+            "resampling": self.resampling.to_json(),
+            "slices": [each.to_json() for each in self.slices],
+            "leakage": self.leakage.to_json() if self.leakage else None,
+            "comparison": self.comparison.to_json() if self.comparison else None,
             "set_aside": [{"file": each.file, "reason": each.reason} for each in self.set_aside],
             "notes": list(self.notes),
-            "leakage": self.leakage and self.leakage.to_json(),
         }

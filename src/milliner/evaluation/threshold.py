@@ -104,4 +104,4 @@ def _lead(
     """[n] log of how far the class leads the best other one; at 0 and above exactly where the model says it."""
     weighed = np.log(np.maximum(probabilities.astype(np.float64), _LEAST)) + np.log(np.asarray(weights, np.float64))
     lead = weighed[:, number] - np.delete(weighed, number, axis=1).max(axis=1)
-    return np.where(said == number, np.maximum(lead, 0.0), np.minimum(lead, -_LEAST))
+    return np.asarray(np.where(said == number, np.maximum(lead, 0.0), np.minimum(lead, -_LEAST)), np.float64)
