@@ -50,13 +50,17 @@ def _told(evaluation: Evaluation, labels: tuple[str, ...], weights: dict[str, fl
     moved = {**weights, label: weights.get(label, 1.0) * float(np.exp(-stop * STEP))}
     said = OperatingPoint(weights=moved).decide(evaluation.answers.probabilities, None, labels).said
     called, positive = said == labels.index(label), evaluation.answers.targets == labels.index(label)
-    return tuple(int(np.sum(each)) for each in (called & positive, ~called & positive, called & ~positive, ~called & ~positive))  # type: ignore[return-value]  # fmt: skip
+    found, missed = (called & positive).sum(), (~called & positive).sum()
+    return int(found), int(missed), int((called & ~positive).sum()), int((~called & ~positive).sum())
 
 
 def _shown(browser: webdriver.Chrome) -> Counts:  # noqa: F811
-    names = ("hits", "missed", "alarms", "quiet")
-    texts = [browser.find_element("css selector", f"td [data-live={name}]").text for name in names]
-    return tuple(int(re.sub(r"\s", "", text)) for text in texts)  # type: ignore[return-value]
+    texts = {
+        name: browser.find_element("css selector", f"td [data-live={name}]").text
+        for name in ("hits", "missed", "alarms", "quiet")
+    }
+    found = {name: int(re.sub(r"\s", "", text)) for name, text in texts.items()}
+    return found["hits"], found["missed"], found["alarms"], found["quiet"]
 
 
 @pytest.fixture(scope="module", params=["two classes", "two weighted classes", "ten classes"])
@@ -159,7 +163,8 @@ def test_everything_that_can_be_operated_has_a_name_a_size_and_a_visible_focus(
                 continue
             reached.append(browser.switch_to.active_element)
             style = browser.execute_script(
-                "const s = getComputedStyle(document.activeElement); return [s.outlineStyle, parseFloat(s.outlineWidth)]"
+                "const style = getComputedStyle(document.activeElement);"
+                "return [style.outlineStyle, parseFloat(style.outlineWidth)]"
             )
             assert style[0] == "solid", reached[-1].get_attribute("outerHTML")
             assert style[1] >= 2
@@ -258,7 +263,8 @@ def test_hostile_labels_are_chosen_and_shown_as_they_are(browser: webdriver.Chro
     assert [" ".join(text.split()) for text in offered] == [" ".join(text.split()) for text in HOSTILE]
     for place, label in enumerate(HOSTILE):
         browser.execute_script(
-            "const p = document.getElementById('about'); p.selectedIndex = arguments[0]; p.dispatchEvent(new Event('change'))",
+            "const picker = document.getElementById('about'); picker.selectedIndex = arguments[0];"
+            "picker.dispatchEvent(new Event('change'))",
             place,
         )
         shown = browser.find_element("css selector", "tbody th [data-live=class]").get_attribute("textContent")

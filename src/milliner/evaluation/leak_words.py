@@ -74,7 +74,7 @@ def _within(within: Within) -> Sentence:
     return Sentence(
         "bad",
         f"{pictures(within.repeated)} are nearly the same as another test picture.",
-        "Each of them counts as if it were a test of its own, which makes the intervals too narrow. "
+        "Each of them counts as if it were a test of its own, more than it should. "
         f"With one of each kept, {_told(within.once)}.",
     )
 
@@ -84,7 +84,7 @@ def _across(across: Across | None) -> Sentence:
         return Sentence(
             "unknown",
             "Whether test pictures look like training pictures was not checked.",
-            "Give the training pictures as well to have them compared: milliner evaluate MODEL DATASET --train TRAINING.",
+            "To have them compared, give the training pictures as well: milliner evaluate MODEL DATASET --train TRAINING.",
         )
     total = sum(across.counts.values())
     if not total:

@@ -16,6 +16,7 @@ from milliner.core.sample import Dataset
 from milliner.evaluation.card import model_card
 from milliner.evaluation.card_words import operating_point
 from milliner.evaluation.charts import MAX_CURVES, PLOT, charts, classes_with_curves, live_charts
+from milliner.evaluation.figure_words import FIGURES, resampled, versus_words
 from milliner.evaluation.figures import Metrics
 from milliner.evaluation.formats import FILTERS
 from milliner.evaluation.gallery import gallery
@@ -56,8 +57,6 @@ class Abstentions:
 
     total: int
     listed: tuple[Abstained, ...]
-    accuracy_of_others: float | None
-    """None where there are none."""
 
 
 def write_report(
@@ -73,6 +72,15 @@ def write_report(
         after=evaluation.after,
         before=evaluation.before,
         weakest=_weakest_class(evaluation.after),
+        figure_names=FIGURES,
+        resampled=resampled(evaluation.resampling, evaluation.after.samples),
+        rates=_rates(evaluation.after),
+        recalls={
+            label: {each.false_alarms: each.recall for each in figures.at_false_alarms}
+            for label, figures in evaluation.after.per_class.items()
+        },
+        slices=evaluation.slices[:_MAX_LISTED],
+        versus_words=versus_words(evaluation.comparison) if evaluation.comparison else "",
         operating_point=operating_point(metadata),
         charts=charts(answers, evaluation.after),
         plot=PLOT,
@@ -128,12 +136,18 @@ def _sweeps(evaluation: Evaluation, model: Classifier) -> dict[str, Any] | None:
         "step": STEP,
         "plot": {"left": PLOT.left, "top": PLOT.top, "side": PLOT.side},
         "two": len(metadata.labels) == 2,
+        "labels": metadata.labels if len(metadata.labels) == 2 else (),
         "training": str(metadata.dataset.get("name") or "TRAINING"),
         "model": model.name,
         "first": weighed[0] if weighed else metadata.labels[possible[0]],
         "left_out": len(possible) > MAX_CLASSES,
         "sweeps": [each.to_json() for each in swept],
     }
+
+
+def _rates(metrics: Metrics) -> list[float]:
+    """The shares of false alarms at which recalls were asked for."""
+    return [each.false_alarms for each in next(iter(metrics.per_class.values())).at_false_alarms]
 
 
 def _weakest_class(metrics: Metrics) -> str | None:
@@ -146,7 +160,6 @@ def _weakest_class(metrics: Metrics) -> str | None:
 def _abstentions(evaluation: Evaluation) -> Abstentions:
     answers, labels = evaluation.answers, list(evaluation.after.per_class)
     rows = np.flatnonzero(answers.abstained)
-    right = (answers.said == answers.targets)[~answers.abstained]
     listed = tuple(
         Abstained(
             answers.keys[row],
@@ -157,4 +170,4 @@ def _abstentions(evaluation: Evaluation) -> Abstentions:
         )
         for row in rows[:_MAX_LISTED].tolist()
     )
-    return Abstentions(len(rows), listed, float(right.mean()) if len(right) else None)
+    return Abstentions(len(rows), listed)

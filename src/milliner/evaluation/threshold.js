@@ -98,6 +98,7 @@
     slider.max = sweep.lowest + sweep.positives.length - 2;
     slider.value = 0;
     fill("class", sweep.label);
+    fill("other", two ? data.labels.find((label) => label !== sweep.label) : "other classes");
     curves();
     heap();
     show();
