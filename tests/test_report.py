@@ -73,7 +73,12 @@ class FakeModel:
         probabilities = self.told[encoded]
         cells = np.random.default_rng(len(encoded)).normal(size=(len(probabilities), 3, 4)).astype(np.float32)
         average = np.random.default_rng(list(encoded)).normal(size=8).astype(np.float32)
-        found = {"probabilities": probabilities, "heatmap": cells, "average": average}
+        found = {
+            "probabilities": probabilities,
+            "distance": np.zeros((), np.float32),
+            "heatmap": cells,
+            "average": average,
+        }
         return {name: found[name] for name in outputs}
 
 

@@ -84,7 +84,7 @@ def _across(across: Across | None) -> Sentence:
         return Sentence(
             "unknown",
             "Whether test pictures look like training pictures was not checked.",
-            "To have them compared, give the training pictures as well: milliner evaluate MODEL DATASET --train TRAINING.",
+            "To have them compared, give those as well: milliner evaluate MODEL DATASET --train TRAINING.",
         )
     total = sum(across.counts.values())
     if not total:

@@ -66,7 +66,7 @@ def learning_curve(metrics: Mapping[str, Any]) -> LearningCurve | None:
 
 def _drawn(sizes: np.ndarray[Any, Any], shares: np.ndarray[Any, Any], sentence: str) -> LearningCurve:
     step = next((step for step in _STEPS if np.ptp(shares) / step <= 5), _STEPS[-1])
-    floor = math.floor(round(float(shares.min()) / step, 6)) * step
+    floor = min(math.floor(round(float(shares.min()) / step, 6)) * step, 1 - step)
     top = min(1.0, max(math.ceil(round(float(shares.max()) / step, 6)) * step, floor + step))
     across = np.log(sizes)
     x = np.round(_LEFT + _WIDTH * (across - across[0]) / (across[-1] - across[0]), 1)
