@@ -119,7 +119,7 @@ def test_licences_of_test_pictures_come_from_the_ledger_beside_them(tmp_path: Pa
             ledger.add(replace(row, licence_version=version))
     evaluate(model, tmp_path / "test", card=tmp_path / "card.md")
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
-    assert "| Its licences | by-sa 4.0 2, cc0 2, not stated 2 |" in text
+    assert "| Its licences | by-sa 4.0 2, cc0 2, unknown 2 |" in text
 
 
 CURVE = {

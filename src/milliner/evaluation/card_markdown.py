@@ -6,14 +6,12 @@ The head's keys and the shape of its results are those of the Hugging Face hub
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from milliner.core.sample import Dataset
 from milliner.evaluation.card import Part, model_card
 from milliner.evaluation.formats import NO_BREAK, percent, share
-from milliner.evaluation.licences import licences_of
 from milliner.evaluation.result import Classifier, Evaluation
 from milliner.images.files import write_atomically
 
@@ -21,9 +19,11 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~$!])")
 _BREAKS: Final = re.compile(r"[\r\n\u2028\u2029]+")
 
 
-def write_card(path: Path, evaluation: Evaluation, model: Classifier, dataset: Dataset) -> None:
-    """Writes the card, the same for the same evaluation; `model` and `dataset` are those of it."""
-    parts = model_card(evaluation, model, licences_of(dataset, evaluation.answers.keys))
+def write_card(path: Path, evaluation: Evaluation, model: Classifier, licences: Mapping[str, int]) -> None:
+    """Writes the card, the same for the same evaluation; `licences` are those of the test pictures, with how many
+    have each.
+    """
+    parts = model_card(evaluation, model, licences)
     text = f"---\n{_head(evaluation, model)}---\n\n{_body(evaluation, parts)}"
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 

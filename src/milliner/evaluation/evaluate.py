@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.model import load
+from milliner.core.errors import SettingsError
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
-from milliner.evaluation.asking import Question, by_number
+from milliner.evaluation.asking import Asked, Question, by_number
 from milliner.evaluation.before import baseline
+from milliner.evaluation.comparison import compare
 from milliner.evaluation.figures import UNDEFINED, Figure, Metrics, Resampling
 from milliner.evaluation.formats import NO_BREAK, pictures
 from milliner.evaluation.intervals import evidence, interval_of_share
 from milliner.evaluation.metrics import FALSE_ALARMS, measure
+from milliner.evaluation.opponent import Opponent
 from milliner.evaluation.resampling import RESAMPLES
-from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation, SetAside
+from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation
+from milliner.evaluation.slices import Slicing
 from milliner.shards.dataset import open_dataset
 
 
@@ -28,29 +32,50 @@ def evaluate(
     report: str | Path | None = None,
     card: str | Path | None = None,
     train: str | Path | Dataset | None = None,
+    against: str | Path | Classifier | None = None,
+    slices: Sequence[str] = (),
+    ledger: str | Path | None = None,
     cache: str | Path | None = None,
     at_false_alarms: Sequence[float] = FALSE_ALARMS,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
-    `report` names an HTML file to write, `card` a model card in Markdown. The same model and dataset give the same
-    figures and the same bytes. `train` is the training dataset, whose pictures are then compared with these for near
-    duplicates and photographs of the same scene, by way of the embedding `cache` (the project's, or the user's outside
-    of any, when left out).
-    A picture that cannot be read, or that the model was trained on, is set aside and listed.
+    The same model and dataset give the same figures and the same bytes. A picture that cannot be read, or that the
+    model was trained on, is set aside and listed.
+
+    Args:
+        model: a loaded one, or its file.
+        dataset: an open one, or what `open_dataset` opens.
+        report: an HTML file to write.
+        card: a model card to write, in Markdown.
+        train: the training dataset, open or not: its pictures are then compared with these for near duplicates and
+            photographs of the same scene.
+        against: another model of the same classes, loaded or its file, that is asked about the same pictures.
+        slices: columns by whose values the pictures are told apart: `size`, `aspect` and `brightness` of the pictures
+            themselves, and those that the ledger has of their origin, such as `source`, `licence` and `day`.
+        ledger: the ledger, or its folder, where it is not the dataset's own or beside it.
+        cache: the embedding cache by which pictures are compared; the project's, or the user's outside of any project,
+            when left out.
+        at_false_alarms: shares of false alarms, above 0 and below 1, at which each class's recall is told.
+        progress: is told how far it is.
 
     Raises:
-        ModelError: the model file cannot be used.
+        ModelError: a model file cannot be used, or the two models know different classes.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
-            was trained on all of these pictures.
-        SettingsError: the baseline's ImageNet class or backbone is unknown.
+            was trained on all of these pictures; there is no ledger where one is needed.
+        SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column, or a share of false alarms
+            is none.
     """
+    _check_shares(at_false_alarms)
     classifier = load(model) if isinstance(model, str | Path) else model
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
+    slicing = Slicing(slices, samples, Path(ledger) if ledger else None)
+    other = load(against) if isinstance(against, str | Path) else against
+    opponent = Opponent.of(other, classifier) if other else None
     metadata = classifier.metadata
     untrained = baseline(metadata)
-    asked = Question(classifier, samples, untrained).ask(progress)
+    asked = Question(classifier, samples, untrained, opponent, slicing.traits).ask(progress)
     answers, labels = asked.answers, metadata.labels
     evaluation = Evaluation(
         model=classifier.name,
@@ -61,16 +86,32 @@ def evaluate(
         abstained=int(answers.abstained.sum()),
         believed=_believed(answers),
         set_aside=asked.set_aside,
-        notes=tuple(_notes(classifier, samples, asked.set_aside)),
+        notes=tuple(_notes(classifier, samples, asked, other)),
         resampling=_resampling(answers),
         answers=answers,
+        slices=slicing.figures(answers, asked.traits),
+        comparison=compare(_names(classifier, other), labels, answers, asked.others) if other else None,
     )
     if report is None and card is None and train is None:
         return evaluation
-    from milliner.evaluation.publish import publish  # jinja2 and comparing pictures are for what is published alone
+    from milliner.evaluation.publish import Publication  # jinja2 and comparing pictures are for what is published alone
 
+    paths = [Path(each) if each else None for each in (report, card, ledger, cache)]
     learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
-    return publish(evaluation, classifier, samples, report, card, learnt, Path(cache) if cache else None, progress)
+    return Publication(*paths, train=learnt).of(evaluation, classifier, samples, progress)
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    for share in shares:
+        if not 0 < share < 1:
+            raise SettingsError(f"A share of false alarms is above 0 and below 1, such as 0.01, not {share:g}.")
+
+
+def _names(model: Classifier, other: Classifier) -> tuple[str, str]:
+    """What the two are called; files of the same name are told apart by their content."""
+    if model.name != other.name:
+        return model.name, other.name
+    return f"{model.name} ({model.sha256[:8]})", f"{other.name} ({other.sha256[:8]})"
 
 
 def _measured(
@@ -99,12 +140,17 @@ def _resampling(answers: Answers) -> Resampling:
     return Resampling(RESAMPLES, groups, "shoots" if groups < len(answers.keys) else "pictures")
 
 
-def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:
+def _notes(model: Classifier, dataset: Dataset, asked: Asked, other: Classifier | None) -> Iterator[str]:
     labels = model.metadata.labels
     if by_number(dataset, labels):
         yield (
             f"The dataset does not name its classes: they were matched by number, from 0 as {labels[0]} "
             f"to {len(labels) - 1} as {labels[-1]}."
         )
-    if seen := sum(each.reason == TRAINED_ON for each in set_aside):
+    if seen := sum(each.reason == TRAINED_ON for each in asked.set_aside):
         yield f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " ")
+    seen = sum(answer is None for answer in asked.others)
+    if other and seen == len(asked.others):
+        yield f"Not compared: {other.name} was trained on all of these pictures; give others."
+    elif other and seen:
+        yield f"Left out of the comparison: {pictures(seen)} that {other.name} was trained on.".replace(NO_BREAK, " ")

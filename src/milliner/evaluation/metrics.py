@@ -1,6 +1,6 @@
 """The figures of a classifier on a test set with their intervals, in plain numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -45,6 +45,20 @@ def measure(
     return _Measured(answered, each_alone(len(targets)) if groups is None else groups, seed).metrics(labels)
 
 
+def headline(
+    probabilities: NDArray[np.floating[Any]],
+    targets: NDArray[np.int64],
+    *,
+    said: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    seed: int = 0,
+) -> Mapping[str, Figure]:
+    """`accuracy`, `roc_auc` and `log_loss` alone, as in `measure`; the groups' numbers may have gaps."""
+    together = np.unique(groups, return_inverse=True)[1]
+    found = _Measured(Answered(probabilities, targets, said), together, seed)
+    return {"accuracy": found.accuracy(), "roc_auc": found.area(), "log_loss": found.log_loss()}
+
+
 class _Measured:
     """A test set's scores, and those of its resamples."""
 
@@ -70,7 +84,7 @@ class _Measured:
                 "accuracy": self.accuracy(),
                 "balanced_accuracy": self.mean("recall", of_classes),
                 "f1": self.mean("f1", of_classes),
-                "roc_auc": of_classes[1].figures["roc_auc"] if len(labels) == 2 else self.mean("roc_auc", of_classes),
+                "roc_auc": self.area(of_classes),
                 "average_precision": self.mean("average_precision", of_classes),
                 "log_loss": self.log_loss(),
                 "calibration_error": self.calibration_error(),
@@ -83,7 +97,13 @@ class _Measured:
         share = float(self.scores.accuracy[0])
         return Figure(share, interval_of_share(share, evidence(self.answered.right, self.groups)))
 
-    def mean(self, part: str, of_classes: list[ClassFigures]) -> Figure:
+    def area(self, of_classes: Sequence[ClassFigures] = ()) -> Figure:
+        classes = range(self.answered.classes)
+        if len(classes) == 2:
+            return self._area(1)
+        return self.mean("roc_auc", of_classes or [self.of_class(label) for label in classes])
+
+    def mean(self, part: str, of_classes: Sequence[ClassFigures]) -> Figure:
         """Over the classes that the test set holds, as far as theirs can be told.
 
         The resamples see that classes share mistakes, the classes' own intervals what resamples cannot see.

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -22,7 +23,6 @@ from milliner.evaluation.formats import FILTERS
 from milliner.evaluation.gallery import gallery
 from milliner.evaluation.leak_words import leak_section
 from milliner.evaluation.learning import learning_curve
-from milliner.evaluation.licences import licences_of
 from milliner.evaluation.result import Classifier, Evaluation
 from milliner.evaluation.threshold import MAX_CLASSES, STEP, sweep
 from milliner.images.files import write_atomically
@@ -60,11 +60,18 @@ class Abstentions:
 
 
 def write_report(
-    path: Path, evaluation: Evaluation, model: Classifier, dataset: Dataset, *, train: Dataset | None = None
+    path: Path,
+    evaluation: Evaluation,
+    model: Classifier,
+    dataset: Dataset,
+    licences: Mapping[str, int],
+    *,
+    train: Dataset | None = None,
 ) -> None:
     """Writes the page; `model` and `dataset` are those of the evaluation, for the pictures.
 
-    `train` are the training pictures, where the evaluation's were compared with them.
+    `licences` are those of the test pictures, with how many have each. `train` are the training pictures, where the
+    evaluation's were compared with them.
     """
     answers, metadata = evaluation.answers, model.metadata
     page = _template().render(
@@ -95,7 +102,7 @@ def write_report(
         abstentions=_abstentions(evaluation),
         leaks=leak_section(evaluation, model, dataset, train),
         set_aside=evaluation.set_aside[:_MAX_LISTED],
-        card=model_card(evaluation, model, licences_of(dataset, answers.keys)),
+        card=model_card(evaluation, model, licences),
     )
     write_atomically(path, page.encode())
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.operating_point import Decisions
-from milliner.evaluation.figures import Comparison, Figure, Metrics, Resampling, SliceFigures
+from milliner.evaluation.compared import Comparison
+from milliner.evaluation.figures import Figure, Metrics, Resampling, SliceFigures
 from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ CELLS: Final = 2**21
 """Weights that are held at once: 16 megabytes."""
 
 _TRIALS: Final = 400
+_WORTH_SPREADING: Final = 2**20  # weights; fewer take less time than starting threads
 
 TENTHS: Final = 10
 """Bins of equal width that probabilities are compared with the truth in (as Guo et al. 2017 do, with 15)."""
@@ -93,8 +94,7 @@ class Answered:
         """Of each class that some pictures are and some are not."""
         count = np.bincount(self.targets, minlength=self.classes)
         ranked = np.flatnonzero((count > 0) & (count < len(self)))
-        found = ordered_map(lambda c: Ranking.of(self.probabilities[:, c], self.targets == c), ranked.tolist())
-        return dict(zip(ranked.tolist(), found, strict=True))
+        return {label: Ranking.of(self.probabilities[:, label], self.targets == label) for label in ranked.tolist()}
 
     @cached_property
     def _off(self) -> Floats:
@@ -146,7 +146,8 @@ class Answered:
         def weigh(ranking: Ranking) -> Ranked:
             return ranking.weighed(weights, total, self.shares)
 
-        for label, ranked in zip(self.rankings, ordered_map(weigh, self.rankings.values()), strict=True):
+        spread = ordered_map if weights.size > _WORTH_SPREADING else map
+        for label, ranked in zip(self.rankings, spread(weigh, self.rankings.values()), strict=True):
             area[:, label], precision[:, label], recalls[:, label] = ranked.area, ranked.precision, ranked.recalls
         return area, precision, recalls
 
