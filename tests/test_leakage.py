@@ -14,7 +14,7 @@ from milliner.core.errors import DatasetError
 from milliner.core.picture_set import PictureSet
 from milliner.core.sample import Sample
 from milliner.evaluation.evaluate import evaluate
-from milliner.evaluation.leakage import Leakage
+from milliner.evaluation.likenesses import Leakage
 from milliner.evaluation.result import Evaluation
 
 LABELS = ("even", "odd")

@@ -6,7 +6,7 @@ from typing import Final
 from milliner.classifier.metadata import Metadata
 from milliner.evaluation.before import training_counts
 from milliner.evaluation.formats import count, percent, pictures, points
-from milliner.evaluation.leakage import Leakage
+from milliner.evaluation.likenesses import Leakage
 from milliner.evaluation.result import Evaluation
 
 _FEW_TRAINING: Final = 50  # pictures of a class

@@ -70,7 +70,8 @@ def evaluate(
     _check_shares(at_false_alarms)
     classifier = load(model) if isinstance(model, str | Path) else model
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
-    slicing = Slicing(slices, samples, Path(ledger) if ledger else None)
+    learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
+    slicing = Slicing(slices, samples, _path(ledger))
     other = load(against) if isinstance(against, str | Path) else against
     opponent = Opponent.of(other, classifier) if other else None
     metadata = classifier.metadata
@@ -96,9 +97,12 @@ def evaluate(
         return evaluation
     from milliner.evaluation.publish import Publication  # jinja2 and comparing pictures are for what is published alone
 
-    paths = [Path(each) if each else None for each in (report, card, ledger, cache)]
-    learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
-    return Publication(*paths, train=learnt).of(evaluation, classifier, samples, progress)
+    publication = Publication(_path(report), _path(card), _path(ledger), _path(cache), learnt)
+    return publication.of(evaluation, classifier, samples, progress)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given else None
 
 
 def _check_shares(shares: Sequence[float]) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from milliner.evaluation.figures import Comparison, Resampling
+from milliner.evaluation.compared import Comparison
+from milliner.evaluation.figures import Resampling
 from milliner.evaluation.formats import count, pictures
 
 FIGURES: Final[Mapping[str, tuple[str, str]]] = {

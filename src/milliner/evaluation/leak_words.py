@@ -7,7 +7,7 @@ from typing import Final, Literal
 from milliner.core.sample import Dataset
 from milliner.evaluation.formats import count, percent, pictures, points
 from milliner.evaluation.gallery import picture_of
-from milliner.evaluation.leakage import Across, Alike, Leakage, Share, Within
+from milliner.evaluation.likenesses import Across, Alike, Leakage, Share, Within
 from milliner.evaluation.result import TRAINED_ON, Classifier, Evaluation
 
 _PAIRS: Final = 8

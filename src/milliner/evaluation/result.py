@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,7 @@ from milliner.classifier.operating_point import Decisions
 from milliner.evaluation.compared import Comparison
 from milliner.evaluation.figures import Figure, Metrics, Resampling, SliceFigures
 from milliner.evaluation.formats import NO_BREAK, percent, pictures, points
-
-if TYPE_CHECKING:
-    from milliner.evaluation.leakage import Leakage
+from milliner.evaluation.likenesses import Leakage
 
 TRAINED_ON: Final = "trained on"
 """Why a picture is set aside of which the model knows the answer."""
@@ -119,7 +117,7 @@ class Evaluation:
     """The pictures by the values of the columns that were asked for."""
     comparison: Comparison | None = None
     """With the model that was asked for."""
-    leakage: "Leakage | None" = None
+    leakage: Leakage | None = None
     """What its pictures have in common with each other and with the training pictures; None where nobody looked."""
 
     @property
