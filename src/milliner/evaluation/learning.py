@@ -11,10 +11,10 @@ from milliner.evaluation.formats import count, percent
 
 _MOST_POINTS: Final = 100
 _LONGEST_SENTENCE: Final = 1000
-_LEFT: Final = 54
+_LEFT: Final = 62
 _TOP: Final = 10
-_WIDTH: Final = 640
-_HEIGHT: Final = 250
+_WIDTH: Final = 440
+_HEIGHT: Final = 210
 _STEPS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 _APART: Final = 44  # units that a number below the axis needs
 
