@@ -109,7 +109,9 @@ def test_weights_are_as_good_as_copies() -> None:
 
 _TRIALS: Final = 120
 
-LEAST: Final[Mapping[str, float]] = dict.fromkeys(NAMES, 0.9) | dict.fromkeys(("f1", "log_loss", "calibration_error"), 0.86)
+LEAST: Final[Mapping[str, float]] = dict.fromkeys(NAMES, 0.9) | dict.fromkeys(
+    ("f1", "log_loss", "calibration_error"), 0.86
+)
 """The least share of simulated test sets whose interval holds the truth: of 95 %, with what so few trials may err.
 F1, log loss and calibration error, which rare mistakes decide, fall some points short."""
 
