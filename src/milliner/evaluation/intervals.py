@@ -51,8 +51,7 @@ def evidence(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
     worst = float((sizes**2).sum()) / pictures
     if worst == 1:
         return pictures
-    few = min(share, 1 - share) * pictures
-    found = 1.0
+    few, found = min(share, 1 - share) * pictures, worst
     if few > 0 and len(sizes) > 1:
         of_groups = ((hits - share * sizes) ** 2).sum() * len(sizes) / (len(sizes) - 1)
         found = min(max(1.0, float(of_groups) / (pictures * share * (1 - share))), worst)

@@ -173,15 +173,20 @@ class _Measured:
             return UNDEFINED
         value = float(self.scores.roc_auc[0, label])
         scarce = min(float(self.worth[label]), self._worth(self.answered.targets != label))
-        worst = (scarce * value + DOUBT / 2) / (scarce + DOUBT)  # pictures of which it has no idea
+        worst = (scarce * value + DOUBT / 2) / (scarce + DOUBT)  # more pictures, of which it has no idea
         return Figure(value, reaching(self._spread("roc_auc", label), value, worst))
 
     def _average_precision(self, label: int) -> Figure:
+        """Few pictures that rank low, or others that rank high, make most of what it lacks; see `log_loss`."""
         if label not in self.answered.rankings:
             return UNDEFINED
-        value, worth = float(self.scores.average_precision[0, label]), float(self.worth[label])
-        worst = (worth * value + DOUBT * self.support[label] / len(self.answered)) / (worth + DOUBT)
-        return Figure(value, reaching(self._spread("average_precision", label), value, worst))
+        value, drawn = float(self.scores.average_precision[0, label]), self._spread("average_precision", label)
+        chance, worth = float(self.support[label]) / len(self.answered), float(self.worth[label])
+        lows = [
+            (worth * low + more * chance) / (worth + more)
+            for more, low in ((DOUBT, value), (DOUBT / 2, drawn[0] if drawn else value))
+        ]
+        return Figure(value, reaching(drawn, value, *lows))
 
     def _recall_at(self, label: int, place: int, share: float) -> RecallAt:
         if label not in self.answered.rankings:

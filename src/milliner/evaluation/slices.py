@@ -20,7 +20,7 @@ from milliner.evaluation.traits import ORDERS, TRAITS
 COLUMNS: Final = tuple(sorted((*ORIGINS, *TRAITS)))
 """What slices can be made by."""
 
-_MOST_VALUES: Final = 1000
+MOST_VALUES: Final = 1000
 
 
 def check_columns(columns: Sequence[str]) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Slicing:
 def _values(column: str, found: list[str]) -> list[str]:
     """By nature's order where there is one, and otherwise the most frequent first."""
     counts = Counter(found)
-    if len(counts) > _MOST_VALUES:
+    if len(counts) > MOST_VALUES:
         raise DatasetError(
             f"The column {column!r} has {len(counts)} values for {len(found)} pictures, which makes no slices; "
             "give another one."
