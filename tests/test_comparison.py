@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from test_report import FakeDataset, FakeModel, _case
+from test_report import FakeModel, _case
 
 from milliner.core.errors import DatasetError, MillinerError, ModelError, SettingsError
 from milliner.core.picture_set import PictureSet
