@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from milliner.backbones.backbone import available
+from milliner.backbones.backbone import available, families
 from milliner.classifier.metadata import Metadata
 from milliner.evaluation.before import training_counts
 from milliner.evaluation.formats import count, percent, share
@@ -28,7 +28,12 @@ def model_card(model: Classifier) -> list[tuple[str, str]]:
     return [(term, text) for term, text in rows if text]
 
 
-_TERMS = {"milliner": "Milliner's version", "strength": "Regularisation strength"}
+_TERMS = {
+    "milliner": "Milliner's version",
+    "strength": "Regularisation strength",
+    "backbone_licence": "Licence of the backbone's weights",
+    "backbone_origin": "Where the backbone's weights are from",
+}
 
 
 def _operating_point(metadata: Metadata) -> str:
@@ -37,10 +42,12 @@ def _operating_point(metadata: Metadata) -> str:
 
 
 def _backbone(metadata: Metadata) -> str:
-    found = available().get(metadata.backbone.name)
-    if found is None or found.sha256 != metadata.backbone.sha256:
-        return f"{metadata.backbone.name}, not one of this installation"
-    return f"{found.name}, {found.licence}, from {found.origin}"
+    name, found = metadata.backbone.name, available().get(metadata.backbone.name)
+    if found is not None and metadata.backbone.sha256.startswith(found.published):
+        return f"{found.name}, {found.licence}, from {found.origin}"
+    if found is not None:
+        return f"{found.name} with weights that are not its published ones"
+    return name if name.partition(":")[0] in families() else f"{name}, not one of this installation"
 
 
 def _training_set(metadata: Metadata) -> str:
