@@ -1,4 +1,4 @@
-"""Backbones whose weights are a PyTorch checkpoint: published ones, in a package or to be downloaded, or a given file."""
+"""Backbones whose weights are a PyTorch checkpoint: of a package, downloaded, or given."""
 
 import hashlib
 from abc import abstractmethod

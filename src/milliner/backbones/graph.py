@@ -37,7 +37,7 @@ class GraphWriter:
         value = self.node("Cast", [image], "pixels", to=TensorProto.FLOAT)
         value = self.node("Transpose", [value], "planes", perm=[0, 3, 1, 2])
         value = self.node("Sub", [value, self.weight("mean", _for_planes(mean))], "centred")
-        return self.node("Mul", [value, self.weight("scale", 1 / _for_planes(scale))], "normalised")
+        return self.node("Mul", [value, self.weight("scale", np.float32(1) / _for_planes(scale))], "normalised")
 
     def convolution(
         self,
@@ -73,11 +73,11 @@ class GraphWriter:
         return self.node("Relu", [value], f"{value}.relu")
 
     def hard_swish(self, value: str) -> str:
-        """x * clip(x / 6 + 1/2, 0, 1)."""
+        """The hard swish: x * clip(x / 6 + 1/2, 0, 1)."""
         return self.node("HardSwish", [value], f"{value}.hard_swish")
 
     def hard_sigmoid(self, value: str) -> str:
-        """clip(x / 6 + 1/2, 0, 1)."""
+        """The hard sigmoid: clip(x / 6 + 1/2, 0, 1)."""
         return self.node("HardSigmoid", [value], f"{value}.hard_sigmoid", alpha=1 / 6, beta=0.5)
 
     def global_average(self, value: str, name: str) -> str:
