@@ -24,6 +24,7 @@ from milliner.core.errors import DatasetError, ModelError, SettingsError
 from milliner.images.files import read_at_most
 
 _NEEDS: Final = "pip install 'milliner[torch]'"
+_TIMEOUT: Final = 30.0
 
 
 class TimmModel:
@@ -100,7 +101,7 @@ def _model(timm: Any, name: str, *, pretrained: bool) -> Any:
         raise SettingsError(f"timm has no network {name!r}; {hint}")
     try:
         if pretrained:
-            _fetch(timm.get_pretrained_cfg(name))
+            _ask_for(timm.get_pretrained_cfg(name))
         return timm.create_model(name, pretrained=pretrained, num_classes=0).eval()
     except Exception as error:  # whatever its downloads raise
         why = str(error).strip().split("\n")[0][:200] or type(error).__name__
@@ -110,20 +111,13 @@ def _model(timm: Any, name: str, *, pretrained: bool) -> Any:
         ) from error
 
 
-def _fetch(config: Any) -> None:
-    """Brings the weights into the hub's cache, where timm finds them; it would try for a minute without a network."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+def _ask_for(config: Any) -> None:
+    """Fails at once where the hub has not the weights or cannot be reached: timm would try for a minute."""
+    from huggingface_hub import HfApi
 
     repository = getattr(config, "hf_hub_id", None)
-    if repository is None:
-        return
-    try:
-        hf_hub_download(repository, "model.safetensors")
-    except LocalEntryNotFoundError:  # no network
-        raise
-    except EntryNotFoundError:  # of an older kind, which timm knows
-        return
+    if repository is not None:
+        HfApi().model_info(repository, timeout=_TIMEOUT)
 
 
 def _load(model: Any, name: str, path: Path) -> None:
