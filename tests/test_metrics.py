@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from milliner.backbones.backbone import ImagenetHead
+from milliner.backbones.backbone import DEFAULT, backbone
+from milliner.backbones.imagenet_head import ImagenetHead
 from milliner.classifier.metadata import BackboneIdentity, Metadata
 from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
@@ -190,7 +191,8 @@ def test_a_probability_of_one_falls_into_the_last_bin() -> None:
 
 
 def _metadata(**facts: object) -> Metadata:
-    return Metadata(("ant", "bee", "fly"), ResizePolicy(64), BackboneIdentity("efficientnet_lite0", "0"), **facts)  # type: ignore[arg-type]
+    identity = BackboneIdentity(DEFAULT, backbone(DEFAULT).sha256)
+    return Metadata(("ant", "bee", "fly"), ResizePolicy(64), identity, **facts)  # type: ignore[arg-type]
 
 
 def test_without_named_classes_the_baseline_is_the_training_sets_majority() -> None:

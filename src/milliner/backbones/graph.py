@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from milliner.backbones.policy import Triple
+
 OPSET: Final = 17
 """ONNX operator set of everything that is written here (understood since ONNX Runtime 1.12, OpenVINO 2022.3)."""
 
 _IR_VERSION: Final = 8  # the intermediate representation that belongs to opset 17
-
-Weights = Mapping[str, NDArray[Any]]
 
 
 class GraphWriter:
@@ -32,19 +32,27 @@ class GraphWriter:
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
-    def normalised(self, image: str, mean: float, scale: float) -> str:
-        """uint8 [N, H, W, 3] to float [N, 3, H, W] as (x - mean) / scale."""
+    def normalised(self, image: str, mean: float | Triple, scale: float | Triple) -> str:
+        """uint8 [N, H, W, 3] to float [N, 3, H, W] as (x - mean) / scale, of each colour its own where there are 3."""
         value = self.node("Cast", [image], "pixels", to=TensorProto.FLOAT)
         value = self.node("Transpose", [value], "planes", perm=[0, 3, 1, 2])
-        value = self.node("Sub", [value, self.weight("mean", mean)], "centred")
-        return self.node("Mul", [value, self.weight("scale", 1 / scale)], "normalised")
+        value = self.node("Sub", [value, self.weight("mean", _for_planes(mean))], "centred")
+        return self.node("Mul", [value, self.weight("scale", np.float32(1) / _for_planes(scale))], "normalised")
 
     def convolution(
-        self, value: str, name: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], stride: int, group: int = 1
+        self,
+        value: str,
+        name: str,
+        kernel: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        stride: int,
+        group: int = 1,
+        *,
+        padding: int | None = None,
     ) -> str:
-        """A 2-D convolution padded as TensorFlow's "SAME" pads inputs of even sides."""
+        """A 2-D convolution padded by `padding` on every side; None pads as TensorFlow's "SAME" pads even sides."""
         side = kernel.shape[2]
-        before, after = (side - stride) // 2, (side - stride + 1) // 2
+        before, after = ((side - stride) // 2, (side - stride + 1) // 2) if padding is None else (padding, padding)
         inputs = [value, self.weight(f"{name}.weight", kernel), self.weight(f"{name}.bias", bias)]
         return self.node(
             "Conv",
@@ -55,6 +63,34 @@ class GraphWriter:
             pads=[before, before, after, after],
             group=group,
         )
+
+    def maximum(self, value: str, name: str) -> str:
+        """The maximum of 3 x 3 cells at every second one; windows that reach over the edge count ("ceil mode")."""
+        return self.node("MaxPool", [value], name, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+
+    def relu(self, value: str) -> str:
+        """Clips below 0."""
+        return self.node("Relu", [value], f"{value}.relu")
+
+    def hard_swish(self, value: str) -> str:
+        """The hard swish: x * clip(x / 6 + 1/2, 0, 1)."""
+        return self.node("HardSwish", [value], f"{value}.hard_swish")
+
+    def hard_sigmoid(self, value: str) -> str:
+        """The hard sigmoid: clip(x / 6 + 1/2, 0, 1)."""
+        return self.node("HardSigmoid", [value], f"{value}.hard_sigmoid", alpha=1 / 6, beta=0.5)
+
+    def global_average(self, value: str, name: str) -> str:
+        """[N, width, h, w] to [N, width, 1, 1]."""
+        return self.node("GlobalAveragePool", [value], name)
+
+    def multiplied(self, first: str, second: str, name: str) -> str:
+        """The product, cell by cell."""
+        return self.node("Mul", [first, second], name)
+
+    def joined(self, first: str, second: str, name: str) -> str:
+        """Two values behind one another along the channels."""
+        return self.node("Concat", [first, second], name, axis=1)
 
     def relu6(self, value: str) -> str:
         """Clips to 0..6."""
@@ -81,6 +117,15 @@ class GraphWriter:
         mean = self.average(cubes, f"{output}.mean")
         return self.node("Pow", [mean, self.weight("third", 1 / 3)], output)
 
+    def outputs(self, features: str, width: int, *, signed: bool = False) -> dict[str, list[int | str]]:
+        """Adds the promised outputs on the last features: `features`, `average`, and as `embedding` the generalised
+        mean; of their positive part where they are `signed`. Returns their shapes.
+        """
+        named = self.node("Identity", [features], "features")
+        self.average(named, "average")
+        self.generalised_mean(self.relu(named) if signed else named, "embedding")
+        return {"features": ["N", width, "h", "w"], "embedding": ["N", width], "average": ["N", width]}
+
     def finish(self, name: str, outputs: Mapping[str, list[int | str]]) -> ModelProto:
         """The checked model: input `image` uint8 [N, H, W, 3], the named float outputs."""
         graph = helper.make_graph(
@@ -102,11 +147,6 @@ def as_model(graph: GraphProto) -> ModelProto:
     return model
 
 
-def fold_batch_norm(
-    weights: Weights, convolution: str, norm: str, epsilon: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A bias-free convolution and the batch norm behind it as one kernel and bias."""
-    gain = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"].astype(np.float64) + epsilon)
-    kernel = weights[f"{convolution}.weight"] * gain[:, None, None, None]
-    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
-    return kernel.astype(np.float32), bias.astype(np.float32)
+def _for_planes(values: float | Triple) -> NDArray[np.float32]:
+    """As they are for one number; [3, 1, 1] for one a colour."""
+    return np.asarray(values if isinstance(values, float) else np.reshape(values, (3, 1, 1)), np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from milliner.classifier.metadata import Metadata
 
 if TYPE_CHECKING:
-    from milliner.backbones.backbone import ImagenetHead
+    from milliner.backbones.imagenet_head import ImagenetHead
 
 
 class Baseline(Protocol):
@@ -34,10 +34,11 @@ class Baseline(Protocol):
 def baseline(metadata: Metadata) -> Baseline:
     """Zero-shot where a label names an ImageNet class, else the training set's frequencies.
 
-    Raises SettingsError for a name that ImageNet does not have or a backbone that is not installed.
+    The frequencies as well where the backbone's ImageNet classifier is not on this machine, such as one of weights
+    that were given by hand on another. Raises SettingsError for a name that ImageNet does not have.
     """
     named = {label: metadata.init[label] for label in metadata.labels if label in metadata.init}
-    return ZeroShot.of(metadata.labels, named, metadata.backbone.name) if named else MajorityClass.of(metadata)
+    return (ZeroShot.of(metadata, named) if named else None) or MajorityClass.of(metadata)
 
 
 def training_counts(metadata: Metadata) -> dict[str, int]:
@@ -83,16 +84,18 @@ class ZeroShot:
     outputs: tuple[str, ...] = ("average",)
 
     @classmethod
-    def of(cls, labels: tuple[str, ...], named: Mapping[str, str], backbone_name: str) -> "ZeroShot":
-        """The baseline for labels of which some, `named`, are ImageNet classes by another name."""
-        from milliner.backbones.backbone import backbone
+    def of(cls, metadata: Metadata, named: Mapping[str, str]) -> "ZeroShot | None":
+        """The baseline for a model of whose labels some, `named`, are ImageNet classes by another name."""
+        from milliner.backbones.backbone import imagenet_head_of
         from milliner.core.imagenet import class_index
 
+        labels = metadata.labels
         columns = np.array([class_index(named[label]) if label in named else -1 for label in labels], np.int64)
+        imagenet = imagenet_head_of(metadata.backbone.name, metadata.backbone.sha256)
         names = list(dict.fromkeys(named.values()))
         plural = "es" if len(names) > 1 else ""
         kind = f"zero-shot from the ImageNet class{plural} {', '.join(names)}"
-        return cls(kind, backbone(backbone_name).imagenet_head(), columns)
+        return None if imagenet is None else cls(kind, imagenet, columns)
 
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """A named class has its ImageNet probability, the unnamed ones share the rest equally.

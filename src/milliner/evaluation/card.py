@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from milliner.backbones.backbone import available
+from milliner.backbones.backbone import available, families
 from milliner.classifier.metadata import Metadata
 from milliner.evaluation.before import training_counts
 from milliner.evaluation.card_words import intended_use, limits, operating_point
@@ -28,6 +28,8 @@ _TERMS: Final = {
     "strength": "Regularisation strength",
     "run": "Run",
     "seed": "Seed",
+    "backbone_licence": "Licence of the backbone's weights",
+    "backbone_origin": "Where the backbone's weights are from",
 }
 _LONGEST: Final = 400  # characters of what a file says about one thing
 
@@ -63,12 +65,7 @@ def _model(model: Classifier) -> Iterator[tuple[str, str]]:
 
 
 def _origin(metadata: Metadata) -> Iterator[tuple[str, str]]:
-    found = available().get(metadata.backbone.name)
-    known = found is not None and found.sha256 == metadata.backbone.sha256
-    yield "Backbone", metadata.backbone.name if known else f"{metadata.backbone.name}, not one of this installation"
-    if found is not None and known:
-        yield "Backbone's licence", found.licence
-        yield "Backbone's origin", found.origin
+    yield "Backbone", _backbone(metadata)
     yield "Backbone's SHA-256", metadata.backbone.sha256
     yield "Training set", _training_set(metadata)
     yield "Its fingerprint", str(metadata.dataset.get("fingerprint", ""))
@@ -94,6 +91,15 @@ def runtime_versions() -> Iterator[tuple[str, str]]:
             yield name, version(package)
         except PackageNotFoundError:  # run from its sources
             continue
+
+
+def _backbone(metadata: Metadata) -> str:
+    name, found = metadata.backbone.name, available().get(metadata.backbone.name)
+    if found is not None and metadata.backbone.sha256.startswith(found.published):
+        return f"{found.name}, {found.licence}, from {found.origin}"
+    if found is not None:
+        return f"{found.name} with weights that are not its published ones"
+    return name if name.partition(":")[0] in families() else f"{name}, not one of this installation"
 
 
 def _training_set(metadata: Metadata) -> str:

@@ -187,6 +187,8 @@ class Train(Stage):
             init=settings.init,
             abstain_below=settings.train.abstain_below,
             size=settings.train.size,
+            backbone=settings.train.backbone,
+            weights=project.folder / settings.train.weights if settings.train.weights else None,
             seed=settings.seed,
             cache=project.memory / CACHE_NAME,
             progress=progress,
