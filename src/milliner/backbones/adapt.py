@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, helper
 
 from milliner.backbones import features
 from milliner.backbones.backbone import Pooling
 from milliner.backbones.entrance import Entrance, entrances, put_in_front
 from milliner.backbones.features import Features
+from milliner.backbones.graph import GraphWriter
 from milliner.backbones.network import loaded, pruned
 from milliner.backbones.policy import IMAGENET_MEAN, IMAGENET_SCALE, InputPolicy, Triple
 from milliner.backbones.probing import run
@@ -101,17 +102,13 @@ def _pooling(model: ModelProto, side: int) -> Pooling:
 
 def _finish(model: ModelProto, found: Features, pooling: Pooling) -> None:
     """Adds `average` and `embedding`, and makes the three the only outputs."""
-    nodes = [*_average("features", "average")]
-    if pooling == "average":
-        nodes.append(helper.make_node("Identity", ["average"], ["embedding"], name="embedding"))
-    else:
-        for name, value in (("three", 3), ("third", 1 / 3)):
-            model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
-        nodes.append(helper.make_node("Relu", ["features"], ["positive"], name="positive"))
-        nodes.append(helper.make_node("Pow", ["positive", "three"], ["cubes"], name="cubes"))
-        nodes += _average("cubes", "mean_cube")
-        nodes.append(helper.make_node("Pow", ["mean_cube", "third"], ["embedding"], name="embedding"))
-    model.graph.node.extend(nodes)
+    writer = GraphWriter()
+    writer.average("features", "average")
+    pooled = "average"
+    if pooling == "generalised mean":
+        pooled = writer.generalised_mean(writer.relu("features"), "features.mean")
+    writer.node("Identity", [writer.scaled(pooled, found.width, "features")], "embedding")
+    writer.append_to(model.graph)
     shapes: dict[str, list[Any]] = {
         "features": ["N", found.width, "h", "w"],
         "embedding": ["N", found.width],
@@ -119,14 +116,6 @@ def _finish(model: ModelProto, found: Features, pooling: Pooling) -> None:
     }
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items())
-
-
-def _average(value: str, output: str) -> list[NodeProto]:
-    pooled = f"{output}.pooled"
-    return [
-        helper.make_node("GlobalAveragePool", [value], [pooled], name=pooled),
-        helper.make_node("Flatten", [pooled], [output], name=output),
-    ]
 
 
 def _size(model: ModelProto) -> tuple[int, float]:

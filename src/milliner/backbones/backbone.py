@@ -18,7 +18,7 @@ from milliner.core.progress import Progress, silent
 from milliner.images.cache import cache_folder
 from milliner.images.files import write_atomically
 
-GRAPH_VERSION: Final = 2
+GRAPH_VERSION: Final = 3
 """Raised when the same weights would be written as a different graph, so that cached graphs are made anew."""
 
 Pooling = Literal["generalised mean", "average"]
@@ -83,13 +83,25 @@ class Backbone(ABC):
     def build(self) -> ModelProto:
         """The ONNX model: `image` uint8 RGB [N, H, W, 3] to float32 outputs.
 
-        `features` [N, width, h, w]; `average` [N, width], their plain mean over the cells; `embedding` [N, width],
-        the same again or the generalised mean (cube root of the mean cube) of their positive part: see `pooling`.
+        `features` [N, width, h, w]; `average` [N, width], their plain mean over the cells; with a `detail_width` also
+        `detail` [N, detail_width, 2 h, 2 w]. `embedding` [N, embedding_width]: each map's cells pooled, as `pooling`
+        says, and scaled to a length of the square root of its width, one map behind the other. What a map is divided
+        by for that is `features.norm` and `detail.norm`, [N, 1].
         """
 
     @abstractmethod
     def readiness(self) -> Readiness:
         """Whether it is here, without opening or asking anything."""
+
+    @property
+    def detail_width(self) -> int:
+        """Channels of an earlier map with twice as many cells a side, where small things still show; 0: it has none."""
+        return 0
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers of its `embedding`; the first `width` of them are of the features."""
+        return self.width + self.detail_width
 
     def imagenet_head(self) -> ImagenetHead:
         """The ImageNet classifier that belongs to the `average`; raises SettingsError where it has none."""

@@ -30,6 +30,7 @@ _STAGES: Final = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+_DETAIL: Final = 5  # the stage whose widened input is `detail`
 
 
 class EfficientNetLite(PackagedBackbone):
@@ -44,20 +45,28 @@ class EfficientNetLite(PackagedBackbone):
     """What the stages' repeats are multiplied by, rounded up."""
 
     def build(self) -> ModelProto:
-        """The network from pixels to `features` [N, 1280, H/32, W/32], `embedding` and `average` [N, 1280]."""
+        """The network from pixels to the outputs of `Backbone.build`; `features` are [N, 1280, H/32, W/32]."""
         tensors, writer = self.tensors, GraphWriter()
         value = writer.normalised("image", self.input.mean[0], self.input.scale[0])
         value = writer.relu6(_block(writer, tensors, value, "_conv_stem", "_bn0", (_STEM, 3, 3, 3), stride=2))
-        index, channels = 0, _STEM
+        index, channels, detail = 0, _STEM, ("", 0)
         for place, (kernel, first_stride, expansion, width, repeats) in enumerate(_STAGES):
             width, middle = scaled_width(width, self.width_scale), 0 < place < len(_STAGES) - 1
             for repeat in range(math.ceil(repeats * self.depth_scale) if middle else repeats):
                 stride = first_stride if repeat == 0 else 1
                 shape = (channels, expansion, width, kernel, stride)
+                if place == _DETAIL and repeat == 0:
+                    detail = (f"_blocks.{index}._expand_conv.relu6", channels * expansion)
                 value = _inverted_residual(writer, tensors, value, f"_blocks.{index}", shape)
                 index, channels = index + 1, width
         value = writer.relu6(_block(writer, tensors, value, "_conv_head", "_bn1", (_HEAD, channels, 1, 1)))
-        return writer.finish(self.name, writer.outputs(value, _HEAD))
+        return writer.finish(self.name, writer.outputs(value, _HEAD, detail=detail))
+
+    @property
+    def detail_width(self) -> int:
+        """Of what the last stage but one is widened to before it halves the cells, at a stride of 16."""
+        _, _, expansion, _, _ = _STAGES[_DETAIL]
+        return expansion * scaled_width(_STAGES[_DETAIL - 1][3], self.width_scale)
 
     def imagenet_head(self) -> ImagenetHead:
         """The 1000-class layer that the network was trained with."""

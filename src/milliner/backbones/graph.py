@@ -1,5 +1,6 @@
 """Writes convolutional networks as ONNX graphs, node by node, with batch norms folded into the convolutions."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ OPSET: Final = 17
 """ONNX operator set of everything that is written here (understood since ONNX Runtime 1.12, OpenVINO 2022.3)."""
 
 _IR_VERSION: Final = 8  # the intermediate representation that belongs to opset 17
+
+_LEAST_NORM: Final = 1e-6  # a picture without any feature is then nothing, and not a division by nothing
 
 
 class GraphWriter:
@@ -113,18 +116,48 @@ class GraphWriter:
         Between the mean and the maximum: a small object's features outlast a large background (GeM pooling with
         p = 3, Radenovic et al. 2018, arXiv:1711.02512).
         """
-        cubes = self.node("Pow", [value, self.weight("three", 3)], f"{output}.cubes")
-        mean = self.average(cubes, f"{output}.mean")
-        return self.node("Pow", [mean, self.weight("third", 1 / 3)], output)
+        if not any(weight.name == "three" for weight in self._weights):
+            self.weight("three", 3)
+            self.weight("third", 1 / 3)
+        cubes = self.node("Pow", [value, "three"], f"{output}.cubes")
+        mean = self.average(cubes, f"{output}.of_cubes")
+        return self.node("Pow", [mean, "third"], output)
 
-    def outputs(self, features: str, width: int, *, signed: bool = False) -> dict[str, list[int | str]]:
-        """Adds the promised outputs on the last features: `features`, `average`, and as `embedding` the generalised
-        mean; of their positive part where they are `signed`. Returns their shapes.
+    def scaled(self, pooled: str, width: int, output: str) -> str:
+        """[N, width] scaled to a length of sqrt(width), so that no map outweighs another; 0 stays 0.
+
+        What it was divided by is `output`.norm, [N, 1].
+        """
+        length = self.node("ReduceL2", [pooled], f"{output}.length", axes=[1], keepdims=1)
+        share = self.node("Mul", [length, self.weight(f"{output}.root", 1 / math.sqrt(width))], f"{output}.share")
+        norm = self.node("Add", [share, self.weight(f"{output}.least", _LEAST_NORM)], f"{output}.norm")
+        return self.node("Div", [pooled, norm], f"{output}.scaled")
+
+    def outputs(
+        self, features: str, width: int, *, signed: bool = False, detail: tuple[str, int] | None = None
+    ) -> dict[str, list[int | str]]:
+        """Adds the promised outputs on the last features: `features`, `average` and `embedding`, whose generalised mean
+        is of the positive part where they are `signed`; and `detail` where a value and its width are given.
+
+        Returns their shapes.
         """
         named = self.node("Identity", [features], "features")
         self.average(named, "average")
-        self.generalised_mean(self.relu(named) if signed else named, "embedding")
-        return {"features": ["N", width, "h", "w"], "embedding": ["N", width], "average": ["N", width]}
+        pooled = self.generalised_mean(self.relu(named) if signed else named, "features.mean")
+        parts, shapes = [self.scaled(pooled, width, "features")], {"features": _map(width), "average": _row(width)}
+        if detail is not None:
+            value, channels = detail
+            finer = self.node("Identity", [value], "detail")
+            parts.append(self.scaled(self.generalised_mean(finer, "detail.mean"), channels, "detail"))
+            shapes["detail"] = ["N", channels, "2h", "2w"]
+            width += channels
+        self.node("Concat", parts, "embedding", axis=1)
+        return shapes | {"embedding": _row(width)}
+
+    def append_to(self, graph: GraphProto) -> None:
+        """Adds what was collected to a graph that has the values it begins with."""
+        graph.node.extend(self._nodes)
+        graph.initializer.extend(self._weights)
 
     def finish(self, name: str, outputs: Mapping[str, list[int | str]]) -> ModelProto:
         """The checked model: input `image` uint8 [N, H, W, 3], the named float outputs."""
@@ -136,6 +169,14 @@ class GraphWriter:
             self._weights,
         )
         return as_model(graph)
+
+
+def _map(width: int) -> list[int | str]:
+    return ["N", width, "h", "w"]
+
+
+def _row(width: int) -> list[int | str]:
+    return ["N", width]
 
 
 def as_model(graph: GraphProto) -> ModelProto:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from milliner.core.errors import SettingsError
-from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
+from milliner.images.resize import DEFAULT_SIZE, ENLARGE, LEAST, MAX_SIZE, ResizePolicy
 
 Triple = tuple[float, float, float]
 
@@ -40,7 +40,10 @@ class InputPolicy:
                 f"The size must be a multiple of {self.stride} from {_least(self.stride)} to {MAX_SIZE} for {name}, "
                 f"not {side}; try {self.size}."
             )
-        return ResizePolicy(side, self.filter)
+        if self.fixed:
+            return ResizePolicy(side, self.filter)
+        least = min(side, -(-LEAST // self.stride) * self.stride)
+        return ResizePolicy(side, self.filter, ENLARGE, least, self.stride)
 
     def to_json(self) -> dict[str, Any]:
         """As listed and remembered."""

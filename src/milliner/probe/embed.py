@@ -100,7 +100,7 @@ def embed(
     with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache, progress("embed", len(dataset)) as advance:
         rows: dict[int, _Row] = {}
         for place in range(len(dataset)):
-            known = _remembered(dataset, place, cache, backbone.width)
+            known = _remembered(dataset, place, cache, backbone.embedding_width)
             if known is not None:
                 rows[place] = known
                 advance()
@@ -114,7 +114,7 @@ def embed(
                 cache.put(sha256, found)
                 rows[place] = _Row(dataset.key(place), sha256, found)
             advance()
-    return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.width)
+    return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.embedding_width)
 
 
 def _remembered(dataset: Dataset, place: int, cache: EmbeddingCache, width: int) -> _Row | None:
@@ -136,7 +136,8 @@ def _encoded(dataset: Dataset, place: int) -> bytes:
 
 def recipe(backbone: Backbone, policy: ResizePolicy) -> str:
     """Everything that an embedding depends on besides the picture."""
-    return f"{backbone.identity} v{GRAPH_VERSION} {policy.filter} {policy.size} {DECODER}"
+    sizes = f"{policy.size} {policy.enlarge} {policy.least} {policy.multiple}"
+    return f"{backbone.identity} v{GRAPH_VERSION} {policy.filter} {sizes} {DECODER}"
 
 
 def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:
