@@ -65,8 +65,9 @@ def usable(weights: Callable[[str], Path]) -> Callable[[str], Backbone]:
     return lambda name: BACKBONES[name] if BACKBONES[name].readiness().ready else backbone(name, weights(name))
 
 
-def outputs(found: Backbone, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    return Runtime(found.onnx_file().read_bytes()).run(images, ["features", "embedding", "average"])
+def outputs(found: Backbone, images: NDArray[np.uint8], *more: str) -> dict[str, NDArray[np.float32]]:
+    names = ["features", "embedding", "average", *more]
+    return Runtime(found.onnx_file().read_bytes()).run(images, names)
 
 
 def test_there_are_the_promised_ones() -> None:
@@ -128,7 +129,13 @@ def test_outputs_have_the_promised_shapes_and_pooling(name: str, side: int, usab
     np.testing.assert_allclose(result["average"], features.mean(axis=(2, 3)), atol=1e-5)
     assert found.pooling == "generalised mean"
     expected = np.cbrt((np.maximum(features, 0) ** 3).mean(axis=(2, 3)))
-    np.testing.assert_allclose(result["embedding"], expected, atol=1e-4)
+    norm = np.sqrt((expected**2).mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(result["embedding"][:, : found.width], expected / norm, rtol=1e-3, atol=1e-4)
+    if found.detail_width:
+        detail = np.maximum(outputs(found, random_images(2, side), "detail")["detail"].astype(np.float64), 0)
+        assert detail.shape == (2, found.detail_width, 2 * cells, 2 * cells)
+        finer = np.cbrt((detail**3).mean(axis=(2, 3)))
+        np.testing.assert_allclose(result["embedding"][:, found.width :], 3 * finer / norm, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

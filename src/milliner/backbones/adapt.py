@@ -107,7 +107,7 @@ def _finish(model: ModelProto, found: Features, pooling: Pooling) -> None:
     pooled = "average"
     if pooling == "generalised mean":
         pooled = writer.generalised_mean(writer.relu("features"), "features.mean")
-    writer.node("Identity", [writer.scaled(pooled, found.width, "features")], "embedding")
+    writer.node("Div", [pooled, writer.norm(pooled, found.width, "features.norm")], "embedding")
     writer.append_to(model.graph)
     shapes: dict[str, list[Any]] = {
         "features": ["N", found.width, "h", "w"],

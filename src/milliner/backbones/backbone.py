@@ -85,8 +85,8 @@ class Backbone(ABC):
 
         `features` [N, width, h, w]; `average` [N, width], their plain mean over the cells; with a `detail_width` also
         `detail` [N, detail_width, 2 h, 2 w]. `embedding` [N, embedding_width]: each map's cells pooled, as `pooling`
-        says, and scaled to a length of the square root of its width, one map behind the other. What a map is divided
-        by for that is `features.norm` and `detail.norm`, [N, 1].
+        says, one map behind the other, and divided by `features.norm` and `detail.norm`, [N, 1], so that the mean
+        square of the features' part is 1.
         """
 
     @abstractmethod
