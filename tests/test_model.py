@@ -64,7 +64,7 @@ def test_a_prediction_carries_heatmap_and_embedding(model: Model) -> None:
     found = model.predict(RED)
     assert found.heatmap is not None
     assert found.embedding is not None
-    assert found.heatmap.shape == (2, 2, 2)
+    assert found.heatmap.shape == (2, 4, 4)  # of the finer map
     assert found.embedding.shape == (1280,)
     assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert 0 <= found.margin <= found.probability <= 1

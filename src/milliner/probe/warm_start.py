@@ -61,3 +61,17 @@ class WarmStart:
         plain, along = head.weight[:, :-named], head.weight[:, -named:]
         weight = plain + along @ self.directions[:, : plain.shape[1]]
         return Head(np.asarray(weight, np.float32), head.bias)
+
+
+@dataclass(frozen=True)
+class Named:
+    """The ImageNet classes that a warm start begins with."""
+
+    weights: NDArray[np.float32]
+    """[1000, features] of ImageNet's classifier."""
+    classes: tuple[int, ...]
+
+    def start(self, embeddings: NDArray[np.float32], targets: NDArray[np.int64], classes: int) -> WarmStart:
+        """For a head that is fitted to these."""
+        smallest = int(np.bincount(targets, minlength=classes).min())
+        return WarmStart.of(self.weights, self.classes, embeddings, smallest)
