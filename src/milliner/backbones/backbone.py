@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, load_model_from_string
 
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.plugins import find_plugins
@@ -94,6 +94,10 @@ class Backbone(ABC):
                 "set MILLINER_CACHE to a folder that can be written."
             ) from error
         return path
+
+    def graph(self) -> ModelProto:
+        """What `onnx_file` holds."""
+        return load_model_from_string(self.onnx_file().read_bytes())
 
 
 def available() -> dict[str, Backbone]:
