@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
 from milliner.images.resize import DEFAULT_SIZE
@@ -17,6 +18,7 @@ from milliner.images.resize import DEFAULT_SIZE
 )
 @click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
 @click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, help="Pixels a side that the network sees.")
+@fine_tune_options
 @engine_option
 @seed_option
 @common_options
@@ -26,6 +28,10 @@ def train(
     init: tuple[tuple[str, str], ...],
     abstain_below: float,
     size: int,
+    fine_tune: bool,
+    epochs: int | None,
+    device: Device | None,
+    tune_size: int | None,
     engine: str,
     seed: int,
     as_json: bool,
@@ -36,6 +42,7 @@ def train(
     """
     from milliner.training.train import train as fit
 
+    tuning = fine_tuning(fine_tune, epochs, device, tune_size)
     result = fit(
         dataset,
         into=into,
@@ -44,6 +51,7 @@ def train(
         size=size,
         seed=seed,
         engine=engine,
+        fine_tune=tuning,
         progress=progress,
     )
     if as_json:
@@ -57,6 +65,7 @@ def train(
         ["pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"],
         *(set_aside if result.set_aside else []),
         ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
+        *([["fine-tuning", result.fine_tuning.sentence()]] if result.fine_tuning else []),
         ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
         ["time", seconds],
     ]

@@ -1,13 +1,15 @@
 """What could be said of the pictures untrained: the "before" that every trained figure stands beside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
+from milliner.classifier.runtime import Runtime
+from milliner.images.resize import ResizePolicy
 
 if TYPE_CHECKING:
     from milliner.backbones.backbone import ImagenetHead
@@ -26,6 +28,10 @@ class Baseline(Protocol):
         """The outputs of the model that it needs."""
         ...
 
+    def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
+        """What it needs of a picture file besides; raises UnreadableImageError."""
+        ...
+
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """[classes] for one picture's outputs."""
         ...
@@ -37,7 +43,10 @@ def baseline(metadata: Metadata) -> Baseline:
     Raises SettingsError for a name that ImageNet does not have or a backbone that is not installed.
     """
     named = {label: metadata.init[label] for label in metadata.labels if label in metadata.init}
-    return ZeroShot.of(metadata.labels, named, metadata.backbone.name) if named else MajorityClass.of(metadata)
+    if not named:
+        return MajorityClass.of(metadata)
+    untouched = Untouched.of(metadata) if metadata.backbone.tuned else None
+    return ZeroShot.of(metadata.labels, named, metadata.backbone.name, untouched)
 
 
 def training_counts(metadata: Metadata) -> dict[str, int]:
@@ -67,9 +76,33 @@ class MajorityClass:
         frequencies /= frequencies.sum()
         return cls(f"always the majority class {metadata.labels[int(frequencies.argmax())]}", frequencies)
 
+    def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
+        """Nothing."""
+        return {}
+
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """The frequencies, whatever the picture."""
         return self.frequencies
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """The backbone as it was published, for models whose own weights were trained on: their average is another."""
+
+    runtime: Runtime
+    policy: ResizePolicy
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> "Untouched":
+        """What a model began with; raises SettingsError where that is not installed."""
+        from milliner.backbones.backbone import backbone
+
+        return cls(Runtime(backbone(metadata.backbone.name).onnx_file().read_bytes()), metadata.resize)
+
+    def average(self, encoded: bytes) -> NDArray[np.float32]:
+        """[width] of a picture file; raises UnreadableImageError."""
+        pixels = self.policy.load(encoded)[None]
+        return np.asarray(self.runtime.run(pixels, ["average"])["average"][0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -80,10 +113,17 @@ class ZeroShot:
     imagenet: "ImagenetHead"
     columns: NDArray[np.int64]
     """[classes] ImageNet class numbers; -1 for a class that names none."""
-    outputs: tuple[str, ...] = ("average",)
+    untouched: Untouched | None = field(default=None, repr=False)
+    """None where the model's own backbone is as it was published."""
 
     @classmethod
-    def of(cls, labels: tuple[str, ...], named: Mapping[str, str], backbone_name: str) -> "ZeroShot":
+    def of(
+        cls,
+        labels: tuple[str, ...],
+        named: Mapping[str, str],
+        backbone_name: str,
+        untouched: Untouched | None = None,
+    ) -> "ZeroShot":
         """The baseline for labels of which some, `named`, are ImageNet classes by another name."""
         from milliner.backbones.backbone import backbone
         from milliner.core.imagenet import class_index
@@ -92,7 +132,16 @@ class ZeroShot:
         names = list(dict.fromkeys(named.values()))
         plural = "es" if len(names) > 1 else ""
         kind = f"zero-shot from the ImageNet class{plural} {', '.join(names)}"
-        return cls(kind, backbone(backbone_name).imagenet_head(), columns)
+        return cls(kind, backbone(backbone_name).imagenet_head(), columns, untouched)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The average, where the model's is that of the published backbone."""
+        return () if self.untouched else ("average",)
+
+    def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
+        """The average of the published backbone, where the model's is another."""
+        return {"average": self.untouched.average(encoded)} if self.untouched else {}
 
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """A named class has its ImageNet probability, the unnamed ones share the rest equally.

@@ -22,7 +22,8 @@ def model_card(model: Classifier) -> list[tuple[str, str]]:
         ("Backbone's SHA-256", metadata.backbone.sha256),
         ("Training set", _training_set(metadata)),
         ("Its fingerprint", str(metadata.dataset.get("fingerprint", ""))),
-        ("Cross-validated on it", _cross_validated(metadata.metrics.get("cross_validated"))),
+        ("Cross-validated on it", _figures(metadata.metrics.get("cross_validated"))),
+        ("Fine-tuning", _fine_tuning(metadata.metrics.get("fine_tuning"))),
         *((_TERMS.get(key, key.capitalize()), str(value)) for key, value in sorted(metadata.lineage.items())),
     ]
     return [(term, text) for term, text in rows if text]
@@ -40,7 +41,8 @@ def _backbone(metadata: Metadata) -> str:
     found = available().get(metadata.backbone.name)
     if found is None or found.sha256 != metadata.backbone.sha256:
         return f"{metadata.backbone.name}, not one of this installation"
-    return f"{found.name}, {found.licence}, from {found.origin}"
+    tuned = "; all its weights were trained on" if metadata.backbone.tuned else ""
+    return f"{found.name}, {found.licence}, from {found.origin}{tuned}"
 
 
 def _training_set(metadata: Metadata) -> str:
@@ -50,7 +52,15 @@ def _training_set(metadata: Metadata) -> str:
     return f"{name}: {count(sum(counts.values()))} pictures ({sizes})" if counts else name
 
 
-def _cross_validated(figures: Any) -> str:
+def _fine_tuning(figures: Any) -> str:
+    if not isinstance(figures, dict):
+        return ""
+    kept = "kept" if figures.get("kept") is True else "not kept"
+    tuned, linear = _figures(figures.get("tuned")), _figures(figures.get("linear"))
+    return f"{kept}: on pictures held out {tuned}; the linear head {linear}"
+
+
+def _figures(figures: Any) -> str:
     if not isinstance(figures, dict):
         return ""
     accuracy, log_loss = figures.get("accuracy"), figures.get("log_loss")

@@ -155,6 +155,7 @@ def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: in
         if sample.sha256 in model.metadata.trained_on:
             return SetAside(key, _TRAINED_ON)
         look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
+        look = {**look, **untrained.own_look(sample.encoded)}
     except UnreadableImageError as error:
         return SetAside(key, error.reason)
     return _Answer(place, key, sample.sha256, look["probabilities"], untrained.probabilities(look))

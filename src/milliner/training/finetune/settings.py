@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
+from milliner.backbones.backbone import STRIDE
 from milliner.core.errors import SettingsError
+from milliner.images.resize import MAX_SIZE
 from milliner.training.finetune.figures import Epoch
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -55,6 +57,8 @@ class FineTuning:
         for name in ("weight_decay", "smoothing", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"fine-tuning: {name} must be at least 0 and below 1, not {getattr(self, name)}.")
+        if self.size % STRIDE or not STRIDE <= self.size <= MAX_SIZE:
+            raise SettingsError(f"fine-tuning: size must be a multiple of {STRIDE} up to {MAX_SIZE}, not {self.size}.")
         if self.device not in get_args(Device):
             raise SettingsError(f"fine-tuning: device must be one of {', '.join(get_args(Device))}.")
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from milliner import __version__
-from milliner.backbones.backbone import STRIDE, Backbone
+from milliner.backbones.backbone import Backbone
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.images.files import held_alone
-from milliner.images.resize import MAX_SIZE, ResizePolicy
+from milliner.images.resize import ResizePolicy
 from milliner.probe.choose import Choice, choose_strength, stratified_folds
 from milliner.probe.embed import Embedded, embed, recipe
 from milliner.probe.head import Head, fit_head
@@ -116,8 +116,6 @@ def _words(figures: Figures) -> str:
 
 def check_fine_tuning(settings: FineTuning) -> None:
     """Raises SettingsError, before any work is done, where fine-tuning cannot be done as asked."""
-    if settings.size % STRIDE or not STRIDE <= settings.size <= MAX_SIZE:
-        raise SettingsError(f"fine-tuning: size must be a multiple of {STRIDE} up to {MAX_SIZE}, not {settings.size}.")
     try:
         import torch  # noqa: F401
     except ImportError as error:
