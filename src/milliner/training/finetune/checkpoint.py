@@ -48,13 +48,13 @@ class Checkpoint:
         try:
             if self.path.stat().st_size > MAX_BYTES:
                 return None
-            with np.load(self.path, allow_pickle=False) as saved:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 document = json.loads(saved[_PLACE.format(0)].tobytes())
                 if document["identity"] != json.loads(json.dumps(self.identity)):
                     return None
                 arrays = {name: saved[_PLACE.format(place)] for place, name in enumerate(document["names"], 1)}
                 return arrays, document["figures"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile):
             return None
 
     def forget(self) -> None:
