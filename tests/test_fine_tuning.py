@@ -22,7 +22,7 @@ from PIL import Image
 import milliner
 from milliner import FineTuning
 from milliner.cli.main import call
-from milliner.core.errors import MillinerError, SettingsError
+from milliner.core.errors import DatasetError, MillinerError, SettingsError
 from milliner.images.resize import ResizePolicy
 from milliner.project.settings import load_settings
 from milliner.training import export as exporting
@@ -259,6 +259,14 @@ def test_training_without_it_needs_no_torch(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_too_few_pictures_to_hold_some_out_are_refused(tmp_path: Path) -> None:
+    pictures = fill_class_folders(tmp_path / "p", red=5, blue=2)
+    with pytest.raises(DatasetError, match=r"'blue' .* too few pictures to fine-tune"):
+        tune(pictures, tmp_path / "m.onnx")
+    fill_class_folders(pictures, red=5, blue=3)
+    assert tune(pictures, tmp_path / "m.onnx", replace(TUNING, epochs=1)).model.exists()
+
+
 def test_a_card_that_is_not_there_is_refused(stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SettingsError, match="no CUDA card"):
@@ -348,7 +356,8 @@ def test_checkpoints_of_other_trainings_and_damaged_ones_are_left_unread(tmp_pat
     loaded = mine.load()
     assert loaded is not None
     np.testing.assert_array_equal(loaded[0]["a b"], arrays["a b"])
-    assert (loaded[0]["steps"], loaded[1]) == (3, {"epochs": [1, 2]})
+    assert int(loaded[0]["steps"]) == 3
+    assert loaded[1] == {"epochs": [1, 2]}
     assert Checkpoint.of(tmp_path / "m.onnx", {"seed": 2}).load() is None
     whole = mine.path.read_bytes()
     random = np.random.default_rng(0)

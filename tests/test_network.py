@@ -45,7 +45,7 @@ def small_backbone() -> ModelProto:
     value = writer.normalised("image", 127.0, 128.0)
     value = writer.relu6(writer.convolution(value, "stem", random_of(8, 3, 3, 3), random_of(8), 2))
     wide = writer.relu6(writer.convolution(value, "wide", random_of(8, 1, 5, 5, seed=1), random_of(8, seed=1), 1, 8))
-    back = writer.convolution(wide, "back", random_of(8, 8, 1, 1, seed=2) / 9, random_of(8, seed=2), 1)
+    back = writer.convolution(wide, "back", random_of(8, 8, 1, 1, seed=2), random_of(8, seed=2), 1)
     features = writer.node("Relu", [writer.add(value, back)], "features")
     writer.average(features, "average")
     writer.generalised_mean(features, "embedding")
@@ -97,6 +97,15 @@ def test_the_default_backbone_gives_in_torch_what_its_file_gives() -> None:
     session = onnxruntime.InferenceSession(net.onnx_file().read_bytes(), providers=["CPUExecutionProvider"])
     (expected,) = session.run(["embedding"], {"image": images})
     np.testing.assert_allclose(Network.of(net.graph(), "embedding").look(images), expected, atol=2e-5)
+
+
+def test_mixed_precision_gives_about_the_same_and_gradients_that_are_numbers() -> None:
+    network, images = Network.of(small_backbone(), "embedding"), torch.from_numpy(pixels(2, 16))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(images)
+    gradients = torch.autograd.grad(found.float().sum(), list(network.weights.values()))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    torch.testing.assert_close(found.float(), network(images), rtol=0.05, atol=0.05)
 
 
 def test_changed_weights_are_written_into_the_graph_and_the_rest_stays() -> None:

@@ -13,7 +13,7 @@ from onnx import ModelProto
 from milliner import __version__
 from milliner.backbones.backbone import Backbone
 from milliner.classifier.runtime import Runtime
-from milliner.core.errors import ModelError, SettingsError
+from milliner.core.errors import DatasetError, ModelError, SettingsError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
@@ -35,6 +35,7 @@ TOLERANCE: Final = 1e-4
 """How far embeddings of the written graph may be from those of the network in torch."""
 
 _COMPARED: Final = 4
+_FEWEST: Final = 2  # pictures of a class that the head to begin with can be fitted and checked on
 _OUTPUT: Final = "embedding"
 
 
@@ -150,6 +151,7 @@ class Tuner:
             choice: how the linear head is fitted.
 
         Raises:
+            DatasetError: a class has too few pictures to hold some out.
             ModelError: the backbone's graph cannot be trained, or is not written as it was trained.
             SettingsError: the training left all bounds.
         """
@@ -158,6 +160,7 @@ class Tuner:
         held_out = stratified_folds(embedded.targets, choice.folds, self.seed) == 0
         policy, classes = ResizePolicy(self.settings.size), len(samples.labels)
         pictures = Pictures(samples, embedded.places, embedded.targets, held_out, policy)
+        _check_parts(pictures)
         start, checkpoint = self._start(pictures, classes), self._checkpoint(pictures, embedded)
         with held_alone(self.model.with_name(f".{self.model.name}.lock"), self.model):
             fitted = fit(pictures, self.net.graph(), start, self.settings, self.seed, checkpoint, self.progress)
@@ -220,6 +223,16 @@ class Tuner:
         embeddings = np.stack(found)
         _check_parity(network, pictures, embeddings)
         return Tuned(graph, head, pictures.policy, embeddings)
+
+
+def _check_parts(pictures: Pictures) -> None:
+    counts = np.bincount(pictures.targets[pictures.trained], minlength=len(pictures.samples.labels))
+    for label, count in zip(pictures.samples.labels, counts, strict=True):
+        if count < _FEWEST:
+            raise DatasetError(
+                f"Class {label!r} in {pictures.samples.name} has too few pictures to fine-tune with some held out; "
+                "add more, or leave --fine-tune out."
+            )
 
 
 def _looking(runtime: Runtime, pictures: Pictures) -> Callable[[int], NDArray[np.float32]]:
