@@ -64,7 +64,7 @@ def fit(
     with kept_memory(), progress("fine-tune", (settings.epochs - len(epochs)) * trained) as advance:
         while len(epochs) < settings.epochs and len(epochs) - _best(epochs) < settings.patience:
             loss = _train(state, pictures, settings, (seed, len(epochs)), device, advance)
-            logits = _logits(state.averaged, pictures)
+            logits = _logits(state.averaged, pictures, settings.batch)
             found = Figures.of(logits, pictures.targets[pictures.held_out])
             epochs.append(Epoch(len(epochs) + 1, settings.epochs, loss, found))
             if _best(epochs) == len(epochs):
@@ -116,9 +116,9 @@ def _class_weights(targets: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.asarray(len(targets) / (len(counts) * counts), np.float32)
 
 
-def _logits(network: Network, pictures: Pictures) -> NDArray[np.float32]:
+def _logits(network: Network, pictures: Pictures, batch: int) -> NDArray[np.float32]:
     """[held out, classes] of the pictures as prediction sees them."""
-    return np.concatenate([network.look(pixels) for _, pixels in pictures.plain(pictures.validated, batch=32)])
+    return np.concatenate([network.look(pixels) for _, pixels in pictures.plain(pictures.validated, batch)])
 
 
 def _mixed_precision(device: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from milliner.core.errors import ModelError
@@ -27,8 +27,8 @@ class Network:
 
     model: ModelProto
     output: str
-    nodes: Sequence[NodeProto]
-    """Those that the output depends on, in the graph's order."""
+    steps: Sequence["Step"]
+    """What the output depends on, in the graph's order."""
     weights: dict[str, Tensor]
     """By initializer, those that are trained; float32, kernels in channels-last order."""
     constants: dict[str, Tensor]
@@ -45,25 +45,24 @@ class Network:
             )
         trained = _trained(model, nodes)
         weights, constants = {}, {}
-        for initializer in model.graph.initializer:
-            value = torch.from_numpy(numpy_helper.to_array(initializer).copy()).to(device)
-            if initializer.name in trained:
+        for name, array in _arrays(model).items():
+            value = torch.from_numpy(array.copy())
+            if name in trained:
                 order = torch.channels_last if value.dim() == 4 else torch.contiguous_format
-                weights[initializer.name] = value.contiguous(memory_format=order).requires_grad_()
-            else:
-                constants[initializer.name] = value
-        for node in model.graph.node:
-            if node.op_type == "Constant":
-                values = numpy_helper.to_array(helper.get_node_attr_value(node, "value"))
-                constants[node.output[0]] = torch.from_numpy(values.copy()).to(device)
-        return cls(model, output, nodes, weights, constants)
+                weights[name] = value.to(device).contiguous(memory_format=order).requires_grad_()
+            else:  # what is read as a number or a shape stays where it can be read without waiting for the card
+                constants[name] = value.to(device) if value.dim() and value.is_floating_point() else value
+        return cls(model, output, _steps(nodes, output), weights, constants)
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 RGB [n, height, width, 3] to the output, as the graph's own file would give it."""
         values: dict[str, Tensor] = {**self.constants, **self.weights, self.model.graph.input[0].name: images}
-        for node in self.nodes:
-            inputs = [values[name] if name else None for name in node.input]
-            values[node.output[0]] = OPERATORS[node.op_type](_attributes(node), *inputs)
+        for step in self.steps:
+            inputs = [values[name] if name else None for name in step.inputs]
+            values[step.output] = OPERATORS[step.operator](step.attributes, *inputs)
+            del inputs
+            for name in step.last:
+                del values[name]
         return values[self.output]
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> "Network":
@@ -88,6 +87,39 @@ class Network:
         return model
 
 
+@dataclass(frozen=True)
+class Step:
+    """One node."""
+
+    operator: str
+    attributes: Mapping[str, Any]
+    inputs: Sequence[str]
+    output: str
+    last: Sequence[str]
+    """Values that are not needed after it: where no gradient asks for them, their memory is free again."""
+
+
+def _arrays(model: ModelProto) -> dict[str, NDArray[Any]]:
+    """What the graph holds, by name."""
+    found = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            value = helper.get_attribute_value(node.attribute[0])
+            found[node.output[0]] = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.array(value)
+    return found
+
+
+def _steps(nodes: Sequence[NodeProto], output: str) -> list[Step]:
+    """The nodes, each with the values that none after it reads."""
+    read, found = {output}, list[Step]()
+    for node in reversed(nodes):
+        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        last = tuple({name for name in node.input if name} - read)
+        read |= set(node.input)
+        found.append(Step(node.op_type, attributes, tuple(node.input), node.output[0], last))
+    return found[::-1]
+
+
 def _trained(model: ModelProto, nodes: Sequence[NodeProto]) -> set[str]:
     arrays = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     floats = {name for name, array in arrays.items() if array.dtype == np.float32 and array.size > 1}
@@ -109,7 +141,3 @@ def _needed(model: ModelProto, output: str) -> list[NodeProto]:
             found.append(node)
             wanted |= set(node.input)
     return found[::-1]
-
-
-def _attributes(node: NodeProto) -> dict[str, Any]:
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}
