@@ -32,7 +32,7 @@ from milliner.training.finetune.figures import Epoch, Figures
 from milliner.training.finetune.memory import kept_memory
 from milliner.training.train import TrainResult
 
-TUNING = FineTuning(epochs=3, size=64, batch=8, rate=1e-3, head_rate=1e-3)
+TUNING = FineTuning(epochs=3, size=64, batch=8, rate=1e-3, head_rate=1e-3, average=0.98, smoothing=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,8 @@ import sys, torch, milliner
 from dataclasses import replace
 torch.set_num_threads(1)
 said = lambda epoch: print(epoch.number, flush=True)
-tuning = milliner.FineTuning(epochs=3, size=64, batch=8, rate=1e-3, head_rate=1e-3, on_epoch=said)
+numbers = {"rate": 1e-3, "head_rate": 1e-3, "average": 0.98, "smoothing": 0.1}
+tuning = milliner.FineTuning(epochs=3, size=64, batch=8, **numbers, on_epoch=said)
 pictures, into, cache = sys.argv[1:]
 milliner.train(pictures, into=into, size=32, cache=cache, init={"level": "crash helmet"}, fine_tune=tuning)
 """
@@ -378,7 +379,7 @@ def test_an_epoch_survives_its_json() -> None:
 def test_memory_that_is_freed_and_asked_for_again_costs_no_page_fault() -> None:
     def faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(20):
+        for _ in range(60):
             torch.ones(4 << 20)  # 16 MiB
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 

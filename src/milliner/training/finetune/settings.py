@@ -24,20 +24,20 @@ def _unheard(epoch: Epoch) -> None:
 class FineTuning:
     """How the whole network is trained on; raises SettingsError where the values do not hold together."""
 
-    epochs: int = 10
+    epochs: int = 8
     """Times that every picture is seen, at most."""
-    size: int = 288
+    size: int = 320
     """Pixels a side that the network sees, a multiple of 32."""
     batch: int = 16
     """Pictures a step."""
-    rate: float = 1e-4
+    rate: float = 2e-4
     """Highest learning rate of the backbone, whose weights are good already."""
     head_rate: float = 3e-4
     """Highest learning rate of the head."""
     weight_decay: float = 0.01
-    smoothing: float = 0.1
+    smoothing: float = 0.02
     """What part of a picture's label is shared by all classes (Szegedy et al. 2016, arXiv:1512.00567)."""
-    average: float = 0.98
+    average: float = 0.97
     """What part of the averaged weights stays at a step; they are what is validated and kept. 0 averages nothing."""
     patience: int = 4
     """Epochs in a row that may bring no lower validation loss."""
