@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from milliner.sources.fetch import fetch
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
+    from milliner.training.finetune.settings import FineTuning
     from milliner.training.train import train
 
 __all__ = [
+    "FineTuning",
     "Manners",
     "MillinerError",
     "Model",
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FineTuning": "milliner.training.finetune.settings",
     "MillinerError": "milliner.core.errors",
     "Manners": "milliner.sources.web.manners",
     "Model": "milliner.classifier.model",

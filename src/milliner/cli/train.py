@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from milliner.cli.backbones import backbone_options, print_backbones, print_comparison
+from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
 
@@ -18,6 +19,7 @@ from milliner.cli.terminal import common_options, engine_option, print_json, pri
 @click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
 @click.option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
 @backbone_options
+@fine_tune_options
 @engine_option
 @seed_option
 @common_options
@@ -30,6 +32,10 @@ def train(
     backbone: str,
     weights: Path | None,
     list_backbones: bool,
+    fine_tune: bool,
+    epochs: int | None,
+    device: Device | None,
+    tune_size: int | None,
     engine: str,
     seed: int,
     as_json: bool,
@@ -45,6 +51,7 @@ def train(
         raise click.UsageError(f"Missing {'argument DATASET' if dataset is None else 'option --into'}.")
     from milliner.training.train import train as fit
 
+    tuning = fine_tuning(fine_tune, epochs, device, tune_size)
     result = fit(
         dataset,
         into=into,
@@ -55,6 +62,7 @@ def train(
         weights=weights,
         seed=seed,
         engine=engine,
+        fine_tune=tuning,
         progress=progress,
     )
     if as_json:
@@ -71,6 +79,7 @@ def train(
         ["pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"],
         *(set_aside if result.set_aside else []),
         ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
+        *([["fine-tuning", result.fine_tuning.sentence()]] if result.fine_tuning else []),
         ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
         ["time", seconds],
     ]

@@ -29,6 +29,7 @@ from milliner.images.reencode import Reencoding
 from milliner.images.resize import MAX_SIZE
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
+from milliner.training.finetune.settings import FineTuning
 
 SETTINGS_NAME: Final = "milliner.toml"
 
@@ -61,6 +62,37 @@ class ClassSettings(_Strict):
         return value
 
 
+_TUNING: Final = FineTuning()
+
+
+class FineTuneSettings(_Strict):
+    """``[train.fine_tune]``: where the table is there, the whole network is trained on."""
+
+    epochs: int = _TUNING.epochs
+    """Times that every picture is seen, at most."""
+    size: int | None = _TUNING.size
+    """Pixels a side that the network sees, a multiple of 32."""
+    batch: int = _TUNING.batch
+    """Pictures a step."""
+    rate: float = _TUNING.rate
+    """Highest learning rate of the backbone."""
+    head_rate: float = _TUNING.head_rate
+    """Highest learning rate of the head."""
+    patience: int = _TUNING.patience
+    """Epochs in a row that may bring no lower validation loss."""
+    device: Literal["auto", "cpu", "cuda"] = _TUNING.device
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        _checked(lambda: self.tuning)
+        return self
+
+    @property
+    def tuning(self) -> FineTuning:
+        """For the training."""
+        return FineTuning(**self.model_dump())
+
+
 class TrainSettings(_Strict):
     """``[train]``."""
 
@@ -72,6 +104,7 @@ class TrainSettings(_Strict):
     """Pixels a side of the square that the network sees, a multiple of its stride; without it the backbone's own."""
     abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The model abstains where its best probability is lower."""
+    fine_tune: FineTuneSettings | None = None
 
     @field_validator("backbone")
     @classmethod
@@ -273,6 +306,7 @@ def _keys_of(table: list[str]) -> list[str]:
         "fetch.secrets": SecretSettings,
         "pack": PackSettings,
         "train": TrainSettings,
+        "train.fine_tune": FineTuneSettings,
     }
     name = "classes" if table[:1] == ["classes"] else ".".join(table)
     return list(tables.get(name, Settings).model_fields)

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, load_model_from_string, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from milliner.backbones.backbone import Backbone
 from milliner.classifier.metadata import METADATA_KEY, Metadata
 from milliner.classifier.model import Model
 from milliner.core.errors import ModelError
@@ -20,9 +19,17 @@ TOLERANCE: Final = 1e-4
 """How far probabilities, logits and embeddings of the written file may be from what was trained."""
 
 
+class Body(Protocol):
+    """What a head is put on: a backbone as it is published, or with weights that were trained on."""
+
+    def graph(self) -> ModelProto:
+        """From `image` to `features`, `embedding` and `average`; a copy that may be changed."""
+        ...
+
+
 def export(
     path: Path,
-    backbone: Backbone,
+    backbone: Body,
     head: Head,
     metadata: Metadata,
     pictures: Sequence[bytes],
@@ -47,13 +54,13 @@ def export(
     return difference
 
 
-def assemble(backbone: Backbone, head: Head, metadata: Metadata) -> ModelProto:
+def assemble(backbone: Body, head: Head, metadata: Metadata) -> ModelProto:
     """The backbone's graph with the head on it.
 
     `logits` and `probabilities` [N, classes] come from the embedding; `heatmap` [N, classes, h, w] is the same head
     applied to every cell of the features (class activation map, Zhou et al. 2016, arXiv:1512.04150).
     """
-    model = load_model_from_string(backbone.onnx_file().read_bytes())
+    model = backbone.graph()
     graph, classes = model.graph, len(metadata.labels)
     graph.initializer.extend(
         [

@@ -27,6 +27,9 @@ from milliner.probe.head import fit_head
 from milliner.shards.dataset import open_dataset
 from milliner.training.backbones import Request, Settled
 from milliner.training.export import export
+from milliner.training.finetune.settings import FineTuning
+from milliner.training.finetune.tune import FineTuned, Tuner, check_fine_tuning
+from milliner.training.solution import Solution
 
 _COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
 
@@ -40,7 +43,7 @@ class TrainResult:
     samples: int
     set_aside: Mapping[str, str]
     seconds: Mapping[str, float]
-    """`embed`, `fit` (cross-validation and the final head) and `total`."""
+    """`embed`, `fit` (cross-validation and the final head), `fine-tune` where that was asked for, and `total`."""
     choice: Choice
     hits: int
     misses: int
@@ -48,10 +51,12 @@ class TrainResult:
     """Largest difference between the written file's outputs and what was trained, over real samples."""
     settled: Settled
     """The backbone, and how it was chosen where it was."""
+    fine_tuning: FineTuned | None = None
+    """How that went, where it was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """The `train --json` shape."""
-        return {
+        document = {
             "model": str(self.model),
             "labels": list(self.labels),
             "samples": self.samples,
@@ -63,6 +68,7 @@ class TrainResult:
             "difference": self.difference,
             "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
         }
+        return document | {"fine_tuning": self.fine_tuning.metrics()} if self.fine_tuning else document
 
 
 def train(
@@ -77,6 +83,7 @@ def train(
     seed: int = 0,
     engine: str = "local",
     cache: str | Path | None = None,
+    fine_tune: FineTuning | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
     """Fits a new head to a pretrained backbone and writes one ``.onnx`` file.
@@ -98,6 +105,8 @@ def train(
         seed: decides the folds of the cross-validation.
         engine: what embeds the pictures: ``local`` for this machine's cores, ``ray`` for a cluster's machines.
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
+        fine_tune: trains the whole network on as well; it is written if it beats the linear head on pictures of the
+            training split that are held out. Needs PyTorch.
         progress: told of every picture and fit.
 
     Raises:
@@ -109,6 +118,8 @@ def train(
     check_seed(seed)
     path, request = _model_path(into), Request.of(backbone, weights, size, init or {})
     point = _operating_point(abstain_below)
+    if fine_tune is not None:
+        check_fine_tuning(fine_tune, request.net)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     named = _check_init(init or {}, samples)
     memory = Path(cache) if cache else default_cache()
@@ -120,24 +131,32 @@ def train(
     _check_classes(samples, embedded)
     choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
     head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
+    solution = Solution(net, head, policy, embedded.embeddings, {"cross_validated": choice.metrics()})
     fitting_ended = perf_counter()
+    tuner = Tuner(net, fine_tune.on(net), seed, memory, path, progress) if fine_tune else None
+    tuned = tuner.run(samples, embedded, choice) if tuner else None
+    solution = tuned.instead_of(solution) if tuned else solution
+    tuning_ended = perf_counter()
     metadata = Metadata(
         labels=samples.labels,
-        resize=policy,
-        backbone=BackboneIdentity(net.name, net.sha256),
+        resize=solution.policy,
+        backbone=BackboneIdentity(net.name, net.sha256, solution.tuned),
         operating_point=point,
         init=named,
         dataset=_describe(samples, embedded),
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
-        metrics={"cross_validated": choice.metrics(), **settled.metrics},
+        metrics={**solution.metrics, **settled.metrics},
         lineage={"milliner": __version__, "seed": seed, "strength": choice.strength, **settled.lineage},
     )
     compared = _spread(embedded)
     pictures = [samples[place].encoded for place in embedded.places[compared]]
-    difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared])
+    difference = export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[compared])
+    if tuner:
+        tuner.finish()
     seconds = {
         "embed": embedding_ended - start,
         "fit": fitting_ended - embedding_ended,
+        **({"fine-tune": tuning_ended - fitting_ended} if tuned else {}),
         "total": perf_counter() - start,
     }
     return TrainResult(
@@ -151,6 +170,7 @@ def train(
         misses=embedded.misses,
         difference=difference,
         settled=settled,
+        fine_tuning=tuned,
     )
 
 
