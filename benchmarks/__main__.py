@@ -20,6 +20,7 @@ BENCHES = {
     "fetching": "Fetching",
     "records": "Record files",
     "installed": "Install size",
+    "scale": "Very many pictures, very many classes",
     "choices": "How resolution and pooling were chosen",
 }
 
