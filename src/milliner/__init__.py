@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from milliner.sources.fetch import fetch
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
+    from milliner.training.history import history
     from milliner.training.train import train
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "fetch",
     "fetch_report",
+    "history",
     "load",
     "new",
     "open_dataset",
@@ -60,6 +62,7 @@ _HOMES = {
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
+    "history": "milliner.training.history",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
     "open_dataset": "milliner.shards.dataset",

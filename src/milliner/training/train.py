@@ -12,7 +12,7 @@ import numpy as np
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
 from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
-from milliner.core.errors import DatasetError, SettingsError
+from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
@@ -21,11 +21,14 @@ from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
 from milliner.probe.cache import default_cache
-from milliner.probe.choose import Choice, choose_strength
+from milliner.probe.choose import Choice
 from milliner.probe.embed import Embedded, embed
-from milliner.probe.head import fit_head
 from milliner.shards.dataset import open_dataset
 from milliner.training.export import export
+from milliner.training.fit import fit
+from milliner.training.learning_curve import LearningCurve
+from milliner.training.refusals import check_embedded, check_head, check_labels
+from milliner.training.runs import Run, content_hash, record, sha256_of
 
 _COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
 
@@ -45,6 +48,10 @@ class TrainResult:
     misses: int
     difference: float
     """Largest difference between the written file's outputs and what was trained, over real samples."""
+    curve: LearningCurve | None
+    """Accuracy against the number of pictures; None where there are too few."""
+    run: Path
+    """The folder that keeps this training."""
 
     def to_json(self) -> dict[str, Any]:
         """The `train --json` shape."""
@@ -56,6 +63,8 @@ class TrainResult:
             "cross_validated": self.choice.metrics(),
             "cache": {"hits": self.hits, "misses": self.misses},
             "strength": self.choice.strength,
+            "learning_curve": self.curve.to_json() if self.curve else None,
+            "run": str(self.run),
             "difference": self.difference,
             "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
         }
@@ -76,7 +85,7 @@ def train(
     """Fits a new head to the default backbone and writes one ``.onnx`` file.
 
     Only the given dataset is looked at: give the training split. The same dataset, options and version give the
-    same bytes.
+    same bytes. Each training also leaves a folder in ``runs/`` beside the model; see `history`.
 
     Args:
         dataset: a folder of class folders, a ``.rec`` file, a URL of one of these, or an open dataset.
@@ -91,8 +100,10 @@ def train(
         progress: told of every picture and fit.
 
     Raises:
-        DatasetError: there are fewer than two classes, or a class has fewer than two usable pictures.
+        DatasetError: there are fewer than two classes, or names that differ only by case; a class has fewer than two
+            usable pictures; all pictures are the same.
         ModelError: the written file does not do what was trained.
+        MillinerError: embeddings that are not finite; a cache or a run's folder that cannot be written.
         SettingsError: an option does not hold together.
     """
     start = perf_counter()
@@ -100,26 +111,43 @@ def train(
     path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
     point = _operating_point(abstain_below)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
+    check_labels(samples)
     named = _check_init(init or {}, samples)
+    remembered = Path(cache) if cache else default_cache()
     with start_engine(engine) as spread:
-        embedded = embed(samples, net, policy, Path(cache) if cache else default_cache(), progress, spread)
+        embedded = embed(samples, net, policy, remembered, progress, spread)
     embedding_ended = perf_counter()
-    _check_classes(samples, embedded)
-    choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
-    head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
+    check_embedded(samples, embedded, remembered)
+    fitted = fit(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
+    choice, head, curve = fitted.choice, fitted.head, fitted.curve
+    check_head(head)
     fitting_ended = perf_counter()
+    settings = {
+        "backbone": net.name,
+        "init": named,
+        "abstain_below": abstain_below,
+        "size": size,
+        "seed": seed,
+        "strength": choice.strength,
+    }
+    described = _describe(samples, embedded)
     metadata = Metadata(
         labels=samples.labels,
         resize=policy,
         backbone=BackboneIdentity(net.name, net.sha256),
         operating_point=point,
         init=named,
-        dataset=_describe(samples, embedded),
+        dataset=described,
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
-        metrics={"cross_validated": choice.metrics()},
-        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength},
+        metrics={"cross_validated": choice.metrics(), **({"learning_curve": curve.to_json()} if curve else {})},
+        lineage={
+            "milliner": __version__,
+            "seed": seed,
+            "strength": choice.strength,
+            "run": content_hash(settings, described),
+        },
     )
-    compared = _spread(embedded)
+    replaced, compared = sha256_of(path), _spread(embedded)
     pictures = [samples[place].encoded for place in embedded.places[compared]]
     difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared])
     seconds = {
@@ -127,16 +155,20 @@ def train(
         "fit": fitting_ended - embedding_ended,
         "total": perf_counter() - start,
     }
+    seconds = {name: round(value, 3) for name, value in seconds.items()}
+    run = record(path, Run(settings, described, metadata.metrics, seconds), replaced)
     return TrainResult(
         model=path,
         labels=samples.labels,
         samples=len(embedded.targets),
         set_aside=embedded.set_aside,
-        seconds={name: round(value, 3) for name, value in seconds.items()},
+        seconds=seconds,
         choice=choice,
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,
+        curve=curve,
+        run=run,
     )
 
 
@@ -172,17 +204,6 @@ def _check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:
             raise SettingsError(f"init names the class {label!r}, but the classes are {', '.join(samples.labels)}.")
         class_index(name)
     return dict(init)
-
-
-def _check_classes(samples: Dataset, embedded: Embedded) -> None:
-    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
-    if len(counts) < 2:
-        raise DatasetError(f"{samples.name} has one class, {samples.labels[0]}; add pictures of a second class.")
-    for label, count in zip(samples.labels, counts, strict=True):
-        if count < 2:
-            raise DatasetError(
-                f"Class {label!r} in {samples.name} has {count} usable picture(s); add more, two are the least."
-            )
 
 
 def _describe(samples: Dataset, embedded: Embedded) -> dict[str, Any]:
