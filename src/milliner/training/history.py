@@ -117,7 +117,13 @@ def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     names = (path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return sorted(islice(names, MOST_RUNS))
+    return sorted(islice(names, MOST_RUNS), key=_order)
+
+
+def _order(name: str) -> tuple[str, int, str]:
+    """By time, then by the number that was added where that was not enough to tell runs apart."""
+    ended, _, rest = name.partition("-")
+    return ended, len(rest), rest
 
 
 def _read(folder: Path) -> list[dict[str, Any]] | None:

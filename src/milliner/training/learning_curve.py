@@ -129,7 +129,7 @@ def learning_curve(
         return None
     correct = np.stack([_judged(embeddings, targets, classes, fit, folds, ranks < size) for size in sizes])
     accuracy, variance = correct.mean(axis=1), _variance(correct, folds)
-    low, high = _interval(accuracy, variance)
+    low, high = _interval(accuracy, variance, len(targets))
     now = int(np.bincount(targets, minlength=classes).min())
     gain = gains(np.array(sizes), 1 - correct, variance, now, now + MORE, seed) if len(sizes) >= _FEWEST_SIZES else None
     return LearningCurve(tuple(sizes), _floats(accuracy), _floats(low), _floats(high), gain)
@@ -184,19 +184,22 @@ def _variance(correct: NDArray[np.float64], folds: NDArray[np.int64]) -> NDArray
 
     The draws are few, so half is borrowed from the mean over all sizes.
     """
-    mean = correct.mean(axis=1)
-    chance = (mean * (1 - mean) + 1 / correct.shape[1]) / correct.shape[1]
+    chance = _spread(correct.mean(axis=1), correct.shape[1]) / correct.shape[1]
     by_draw = np.stack([correct[:, folds == draw].mean(axis=1) for draw in range(DRAWS)])
     excess = by_draw.var(axis=0, ddof=1) / DRAWS / chance
     return np.asarray(chance * np.maximum(1, (excess + excess.mean()) / 2))
 
 
+def _spread(accuracy: NDArray[np.float64], pictures: int) -> NDArray[np.float64]:
+    """The variance of one outcome; some also where all were right, since the next picture may not be."""
+    return np.asarray(accuracy * (1 - accuracy) + 1 / pictures)
+
+
 def _interval(
-    accuracy: NDArray[np.float64], variance: NDArray[np.float64]
+    accuracy: NDArray[np.float64], variance: NDArray[np.float64], pictures: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's, for as many pictures as would give that variance."""
-    spread = np.maximum(accuracy * (1 - accuracy), variance)
-    square = _NORMAL**2 * variance / spread
+    square = _NORMAL**2 * variance / _spread(accuracy, pictures)
     centre = (accuracy + square / 2) / (1 + square)
     half = np.sqrt(square * accuracy * (1 - accuracy) + square**2 / 4) / (1 + square)
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)

@@ -83,7 +83,7 @@ def record(model: Path, run: Run, replaced: str | None = None, now: datetime | N
     """
     runs = model.parent / FOLDER
     now = now or datetime.now(UTC)
-    name = f"{now:%Y%m%dT%H%M%S}-{content_hash(run.settings, run.dataset)}"
+    name = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}-{content_hash(run.settings, run.dataset)}"
     part = runs / f".{name}-{os.getpid()}-{os.urandom(4).hex()}{_UNFINISHED}"
     try:
         _clear_abandoned(runs)
@@ -113,7 +113,7 @@ def record(model: Path, run: Run, replaced: str | None = None, now: datetime | N
 
 
 def _named(part: Path, runs: Path, name: str) -> Path:
-    """Gives a folder its name; a second training in the same second gets a number on top."""
+    """Gives a folder its name; the same training in the same millisecond gets a number on top."""
     place, number = runs / name, 1
     while True:
         try:
