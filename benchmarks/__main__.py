@@ -20,6 +20,9 @@ BENCHES = {
     "fetching": "Fetching",
     "records": "Record files",
     "installed": "Install size",
+    "few": "Few pictures of each class",
+    "peers": "Against others, on the same split",
+    "scale": "Very many pictures, very many classes",
     "choices": "How resolution and pooling were chosen",
 }
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
     from milliner.training.finetune.settings import FineTuning
+    from milliner.training.history import history
     from milliner.training.train import train
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "evaluate",
     "fetch",
     "fetch_report",
+    "history",
     "load",
     "new",
     "open_dataset",
@@ -63,6 +65,7 @@ _HOMES = {
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
+    "history": "milliner.training.history",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
     "open_dataset": "milliner.shards.dataset",

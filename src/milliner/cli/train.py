@@ -8,11 +8,12 @@ from milliner.cli.backbones import backbone_options, print_backbones, print_comp
 from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
+from milliner.cli.training_texts import curve_lines, print_history
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(), required=False)
-@click.option("--into", type=click.Path(path_type=Path), help="The model file, ending in .onnx; needed.")
+@click.option("--into", type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
 @click.option(
     "--init", type=Naming(), multiple=True, help='The ImageNet class that means a label: helmet="crash helmet"'
 )
@@ -20,6 +21,7 @@ from milliner.cli.terminal import common_options, engine_option, print_json, pri
 @click.option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
 @backbone_options
 @fine_tune_options
+@click.option("--history", is_flag=True, help="Compare the trainings so far, of the model --into or of this folder.")
 @engine_option
 @seed_option
 @common_options
@@ -36,6 +38,7 @@ def train(
     epochs: int | None,
     device: Device | None,
     tune_size: int | None,
+    history: bool,
     engine: str,
     seed: int,
     as_json: bool,
@@ -47,8 +50,12 @@ def train(
     if list_backbones:
         print_backbones(as_json)
         return
+    if history:
+        _show_history(into, as_json)
+        return
     if dataset is None or into is None:
-        raise click.UsageError(f"Missing {'argument DATASET' if dataset is None else 'option --into'}.")
+        missing = "argument DATASET" if dataset is None else "option --into"
+        raise click.UsageError(f"Missing {missing}; or give --history to compare the trainings so far.")
     from milliner.training.train import train as fit
 
     tuning = fine_tuning(fine_tune, epochs, device, tune_size)
@@ -82,5 +89,20 @@ def train(
         *([["fine-tuning", result.fine_tuning.sentence()]] if result.fine_tuning else []),
         ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
         ["time", seconds],
+        ["run", str(result.run)],
     ]
     print_table(["", ""], rows)
+    if result.curve:
+        print_table([""], [[line] for line in ["", *curve_lines(result.curve)]])
+
+
+def _show_history(into: Path | None, as_json: bool) -> None:
+    """Of a model, or of all in a project's ``models/`` or else in the current folder."""
+    from milliner.training.history import history
+
+    place = into or (Path("models") if Path("models/runs").is_dir() else Path())
+    found = history(place)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_history(found)

@@ -35,6 +35,11 @@ class Settled:
         return {"backbone_licence": self.net.licence, "backbone_origin": self.net.origin}
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """As a run keeps it; the weights by their content, since a file's name says little."""
+        return {"backbone": self.net.name, "weights": self.net.sha256[:12], "size": self.policy.size}
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """What the comparison found, without timings, which differ from run to run."""
         return {} if self.auto is None else {"backbones": [trial.figures() for trial in self.auto.trials]}

@@ -1,74 +1,37 @@
-"""The training pipeline, top to bottom: open, embed, choose, fit, write, compare."""
+"""The training pipeline, top to bottom: open, embed, refuse, choose and fit, fine-tune, write and compare, keep."""
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Final
-
-import numpy as np
 
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT
 from milliner.classifier.metadata import BackboneIdentity, Metadata
-from milliner.classifier.operating_point import OperatingPoint
-from milliner.core.errors import DatasetError, SettingsError
-from milliner.core.imagenet import class_index
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
 from milliner.probe.cache import default_cache
-from milliner.probe.choose import Choice, choose_strength
-from milliner.probe.embed import Embedded, embed
-from milliner.probe.head import fit_head
+from milliner.probe.embed import embed
 from milliner.shards.dataset import open_dataset
-from milliner.training.backbones import Request, Settled
+from milliner.training.backbones import Request
 from milliner.training.export import export
 from milliner.training.finetune.settings import FineTuning
-from milliner.training.finetune.tune import FineTuned, Tuner, check_fine_tuning
+from milliner.training.finetune.tune import Tuner, check_fine_tuning
+from milliner.training.fit import fit
+from milliner.training.pictures import compared_rows, describe
+from milliner.training.refusals import (
+    check_embedded,
+    check_head,
+    check_init,
+    check_labels,
+    check_model_path,
+    operating_point,
+)
+from milliner.training.result import TrainResult as TrainResult
+from milliner.training.runs import Run, content_hash, record, sha256_of
 from milliner.training.solution import Solution
-
-_COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What training made and how it went."""
-
-    model: Path
-    labels: tuple[str, ...]
-    samples: int
-    set_aside: Mapping[str, str]
-    seconds: Mapping[str, float]
-    """`embed`, `fit` (cross-validation and the final head), `fine-tune` where that was asked for, and `total`."""
-    choice: Choice
-    hits: int
-    misses: int
-    difference: float
-    """Largest difference between the written file's outputs and what was trained, over real samples."""
-    settled: Settled
-    """The backbone, and how it was chosen where it was."""
-    fine_tuning: FineTuned | None = None
-    """How that went, where it was asked for."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The `train --json` shape."""
-        document = {
-            "model": str(self.model),
-            "labels": list(self.labels),
-            "samples": self.samples,
-            "seconds": dict(self.seconds),
-            "cross_validated": self.choice.metrics(),
-            "cache": {"hits": self.hits, "misses": self.misses},
-            "strength": self.choice.strength,
-            **self.settled.to_json(),
-            "difference": self.difference,
-            "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
-        }
-        return document | {"fine_tuning": self.fine_tuning.metrics()} if self.fine_tuning else document
+from milliner.training.stopwatch import Stopwatch
 
 
 def train(
@@ -89,7 +52,7 @@ def train(
     """Fits a new head to a pretrained backbone and writes one ``.onnx`` file.
 
     Only the given dataset is looked at: give the training split. The same dataset, options and version give the
-    same bytes.
+    same bytes. Each training also leaves a folder in ``runs/`` beside the model; see `history`.
 
     Args:
         dataset: a folder of class folders, a ``.rec`` file, a URL of one of these, or an open dataset.
@@ -110,119 +73,87 @@ def train(
         progress: told of every picture and fit.
 
     Raises:
-        DatasetError: there are fewer than two classes, or a class has fewer than two usable pictures.
+        DatasetError: there are fewer than two classes, or names that differ only by case; a class has fewer than two
+            usable pictures; all pictures are the same.
         ModelError: the written file does not do what was trained.
+        MillinerError: embeddings that are not finite; a cache or a run's folder that cannot be written.
         SettingsError: an option does not hold together.
     """
-    start = perf_counter()
+    watch = Stopwatch()
     check_seed(seed)
-    path, request = _model_path(into), Request.of(backbone, weights, size, init or {})
-    point = _operating_point(abstain_below)
+    path, request = check_model_path(into), Request.of(backbone, weights, size, init or {})
+    point = operating_point(abstain_below)
     if fine_tune is not None:
         check_fine_tuning(fine_tune, request.net)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
-    named = _check_init(init or {}, samples)
+    check_labels(samples)
+    named = check_init(init or {}, samples)
     memory = Path(cache) if cache else default_cache()
+
     with start_engine(engine) as spread:
         settled = request.settle(samples, memory, seed, progress, spread)
         net, policy = settled.net, settled.policy
         embedded = embed(samples, net, policy, memory, progress, spread)
-    embedding_ended = perf_counter()
-    _check_classes(samples, embedded)
-    choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
-    head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
-    solution = Solution(net, head, policy, embedded.embeddings, {"cross_validated": choice.metrics()})
-    fitting_ended = perf_counter()
+    watch.lap("embed")
+
+    check_embedded(samples, embedded, memory)
+    fitted = fit(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
+    check_head(fitted.head)
+    solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.metrics())
+    watch.lap("fit")
+
     tuner = Tuner(net, fine_tune.on(net), seed, memory, path, progress) if fine_tune else None
-    tuned = tuner.run(samples, embedded, choice) if tuner else None
-    solution = tuned.instead_of(solution) if tuned else solution
-    tuning_ended = perf_counter()
+    tuned = tuner.run(samples, embedded, fitted.choice) if tuner else None
+    if tuned:
+        solution = tuned.instead_of(solution)
+        watch.lap("fine-tune")
+
+    settings = {
+        **settled.settings,
+        "init": named,
+        "abstain_below": abstain_below,
+        "seed": seed,
+        "strength": fitted.choice.strength,
+        "fine_tune": tuner.settings.to_json() if tuner else None,
+    }
+    described = describe(samples, embedded)
     metadata = Metadata(
         labels=samples.labels,
         resize=solution.policy,
         backbone=BackboneIdentity(net.name, net.sha256, solution.tuned),
         operating_point=point,
         init=named,
-        dataset=_describe(samples, embedded),
+        dataset=described,
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
         metrics={**solution.metrics, **settled.metrics},
-        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength, **settled.lineage},
+        lineage={
+            "milliner": __version__,
+            "seed": seed,
+            "strength": fitted.choice.strength,
+            "run": content_hash(settings, described),
+            **settled.lineage,
+        },
     )
-    compared = _spread(embedded)
-    pictures = [samples[place].encoded for place in embedded.places[compared]]
-    difference = export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[compared])
+    replaced, rows = sha256_of(path), compared_rows(embedded)
+    pictures = [samples[place].encoded for place in embedded.places[rows]]
+    difference = export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[rows])
     if tuner:
         tuner.finish()
-    seconds = {
-        "embed": embedding_ended - start,
-        "fit": fitting_ended - embedding_ended,
-        **({"fine-tune": tuning_ended - fitting_ended} if tuned else {}),
-        "total": perf_counter() - start,
-    }
+
+    seconds = watch.seconds()
+    run = record(path, Run(settings, described, metadata.metrics, seconds), replaced)
     return TrainResult(
         model=path,
         labels=samples.labels,
         samples=len(embedded.targets),
         set_aside=embedded.set_aside,
-        seconds={name: round(value, 3) for name, value in seconds.items()},
-        choice=choice,
+        seconds=seconds,
+        choice=fitted.choice,
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,
         settled=settled,
+        curve=fitted.curve,
+        run=run,
         fine_tuning=tuned,
     )
-
-
-def _model_path(into: str | Path) -> Path:
-    path = Path(into)
-    if path.suffix != ".onnx":
-        better = path.with_suffix(".onnx") if path.name else "model.onnx"
-        raise SettingsError(f"The model file must end in .onnx, not be {str(into)!r}; try {better}.")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not os.access(parent, os.W_OK):  # better said before the work than after it
-        raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
-    return path
-
-
-def _operating_point(abstain_below: float) -> OperatingPoint:
-    try:
-        return OperatingPoint(abstain_below)
-    except ValueError as error:
-        raise SettingsError(f"{error}; 0.6 abstains where the best probability is under 60 %.") from error
-
-
-def _check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:
-    for label, name in init.items():
-        if label not in samples.labels:
-            raise SettingsError(f"init names the class {label!r}, but the classes are {', '.join(samples.labels)}.")
-        class_index(name)
-    return dict(init)
-
-
-def _check_classes(samples: Dataset, embedded: Embedded) -> None:
-    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
-    if len(counts) < 2:
-        raise DatasetError(f"{samples.name} has one class, {samples.labels[0]}; add pictures of a second class.")
-    for label, count in zip(samples.labels, counts, strict=True):
-        if count < 2:
-            raise DatasetError(
-                f"Class {label!r} in {samples.name} has {count} usable picture(s); add more, two are the least."
-            )
-
-
-def _describe(samples: Dataset, embedded: Embedded) -> dict[str, Any]:
-    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
-    return {
-        "name": Path(samples.name).name.encode(errors="replace").decode(),  # not every file name is UTF-8
-        "fingerprint": embedded.fingerprint,
-        "samples": len(embedded.targets),
-        "per_class": {label: int(count) for label, count in zip(samples.labels, counts, strict=True)},
-    }
-
-
-def _spread(embedded: Embedded) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows to compare over: evenly spread over the samples in the order of their classes."""
-    by_class = np.argsort(embedded.targets, kind="stable")
-    chosen = np.linspace(0, len(by_class) - 1, min(_COMPARED, len(by_class))).round().astype(np.int64)
-    return by_class[chosen]
