@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from milliner.backbones.backbone import Backbone, available, backbone
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import open_runtime
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.imagenet import class_index
 from milliner.images.resize import ResizePolicy
@@ -37,7 +37,9 @@ def test_a_backbone_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("side", [64, 96])
 def test_outputs_have_the_promised_shapes_and_pooling(name: str, side: int) -> None:
     found = BACKBONES[name]
-    outputs = Runtime(found.onnx_file().read_bytes()).run(random_images(2, side), ["features", "embedding", "average"])
+    outputs = open_runtime(found.onnx_file().read_bytes()).run(
+        random_images(2, side), ["features", "embedding", "average"]
+    )
     features = outputs["features"].astype(np.float64)
     assert features.shape == (2, found.width, side // 32, side // 32)
     np.testing.assert_allclose(outputs["average"], features.mean(axis=(2, 3)), atol=1e-5)
@@ -54,7 +56,7 @@ def test_the_graph_is_plain_onnx_of_the_documented_opset(name: str) -> None:
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_pictures_do_not_depend_on_their_batch(name: str) -> None:
-    runtime, images = Runtime(BACKBONES[name].onnx_file().read_bytes()), random_images(3, 64)
+    runtime, images = open_runtime(BACKBONES[name].onnx_file().read_bytes()), random_images(3, 64)
     together = runtime.run(images, ["embedding"])["embedding"]
     alone = np.concatenate([runtime.run(image[None], ["embedding"])["embedding"] for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -128,7 +130,7 @@ def lite0() -> Backbone:
 @pytest.mark.parametrize("side", [224, 384])
 def test_the_default_backbone_computes_what_torch_computes(lite0: Backbone, side: int) -> None:
     images = random_images(2, side)
-    ours = Runtime(lite0.onnx_file().read_bytes()).run(images, ["features"])["features"]
+    ours = open_runtime(lite0.onnx_file().read_bytes()).run(images, ["features"])["features"]
     theirs = TorchLite0(lite0.weights_file()).features(images)
     assert np.abs(ours - theirs).max() <= 1e-4
 
@@ -136,7 +138,7 @@ def test_the_default_backbone_computes_what_torch_computes(lite0: Backbone, side
 def test_it_still_knows_imagenet(lite0: Backbone, test_data: Path) -> None:
     paths = sorted((test_data / "helmets" / "helmet").iterdir())[:24]
     images = np.stack([ResizePolicy(224).load(path.read_bytes()) for path in paths])
-    averages = Runtime(lite0.onnx_file().read_bytes()).run(images, ["average"])["average"]
+    averages = open_runtime(lite0.onnx_file().read_bytes()).run(images, ["average"])["average"]
     probabilities = lite0.imagenet_head().probabilities(averages)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     ranks = np.argsort(-probabilities, axis=1).argsort(axis=1)[:, class_index("crash helmet")]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from milliner.backbones.backbone import GRAPH_VERSION, Backbone
 from milliner.backbones.backbone import backbone as find_backbone
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import Runtime, open_runtime
 from milliner.core.errors import UnreadableImageError
 from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Progress, silent
@@ -77,7 +77,7 @@ _opening: Final = Lock()
 
 @lru_cache(maxsize=1)
 def _opened(name: str) -> Runtime:
-    return Runtime(find_backbone(name).onnx_file().read_bytes())
+    return open_runtime(find_backbone(name).onnx_file().read_bytes())
 
 
 def _runtime(name: str) -> Runtime:
