@@ -16,11 +16,15 @@ from milliner.core.parallel import ordered_map
 from milliner.core.prediction import Prediction
 from milliner.images.decode import upright_rgb
 from milliner.images.folder import read_bounded
+from milliner.images.heatmap import class_evidence
 
 MAX_BYTES: Final = 2**30
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A file's path, a file's bytes, a Pillow image, or uint8 RGB pixels [height, width, 3]."""
+
+FINER: Final = 2
+"""Chosen by the grid pointing game on training pictures, see benchmarks/RESULTS.md."""
 
 _OUTPUTS: Final = ("probabilities", "logits", "heatmap", "embedding")
 
@@ -117,6 +121,15 @@ class Model:
         Raises UnreadableImageError.
         """
         return self._run(self.metadata.resize.load(encoded), outputs, alone)
+
+    def evidence(self, encoded: bytes, label: str, finer: int = FINER, *, alone: bool = False) -> NDArray[np.float32]:
+        """Where a picture file speaks for `label`: [h, w] logits of it less the best other class's, cell by cell.
+
+        The network sees the picture with `finer` times the pixels a side, so that the cells are so much smaller than
+        those of the heatmap. Raises UnreadableImageError, and ValueError for a label that is not the model's.
+        """
+        square = self.metadata.resize.finer(finer).load(encoded)
+        return class_evidence(self._run(square, ("heatmap",), alone)["heatmap"], self.labels.index(label))
 
     def _run(self, square: NDArray[np.uint8], outputs: Sequence[str], alone: bool) -> dict[str, NDArray[np.float32]]:
         return {name: value[0] for name, value in self._runtime.run(square[None], outputs, alone=alone).items()}

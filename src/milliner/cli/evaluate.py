@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from milliner.cli.terminal import common_options, console, print_json, print_table, progress
+from milliner.cli.terminal import common_options, console, print_json, print_table, progress, runtime_option
 from milliner.cli.text import printable
 
 
@@ -13,12 +13,14 @@ from milliner.cli.text import printable
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("dataset", type=click.Path())
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and mistakes.")
+@runtime_option
 @common_options
-def evaluate(model: Path, dataset: str, report: Path | None, as_json: bool) -> None:
+def evaluate(model: Path, dataset: str, report: Path | None, runtime: str, as_json: bool) -> None:
     """Measure MODEL on DATASET, which it must not have seen, beside what was known without training."""
+    from milliner.classifier.model import load
     from milliner.evaluation.evaluate import evaluate as measure
 
-    result = measure(model, dataset, report=report, progress=progress)
+    result = measure(load(model, runtime), dataset, report=report, progress=progress)
     if as_json:
         print_json(result.to_json())
         return

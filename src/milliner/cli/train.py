@@ -1,12 +1,17 @@
 """``milliner train``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
+from milliner.core.errors import SettingsError
 from milliner.images.resize import DEFAULT_SIZE
+
+if TYPE_CHECKING:
+    from milliner.training.int8.quantise import Quantised
 
 
 @click.command()
@@ -17,6 +22,8 @@ from milliner.images.resize import DEFAULT_SIZE
 )
 @click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
 @click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, help="Pixels a side that the network sees.")
+@click.option("--int8", is_flag=True, help="Write M.int8.onnx beside the model: smaller and faster, in 8-bit integers.")
+@click.option("--allow-drop", type=float, help="Points of accuracy that --int8 may cost.  [default: 0.5]")
 @engine_option
 @seed_option
 @common_options
@@ -26,6 +33,8 @@ def train(
     init: tuple[tuple[str, str], ...],
     abstain_below: float,
     size: int,
+    int8: bool,
+    allow_drop: float | None,
     engine: str,
     seed: int,
     as_json: bool,
@@ -34,8 +43,12 @@ def train(
 
     Embeddings are remembered, so that training again on the same pictures takes about a second.
     """
+    from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
     from milliner.training.train import train as fit
 
+    if allow_drop is not None and not int8:
+        raise SettingsError("--allow-drop is for --int8; give both, or neither.")
+    allowed = check_allowed_drop(ALLOWED_DROP if allow_drop is None else allow_drop)
     result = fit(
         dataset,
         into=into,
@@ -46,8 +59,9 @@ def train(
         engine=engine,
         progress=progress,
     )
+    small = quantise(result.model, dataset, allow_drop=allowed, seed=seed, progress=progress) if int8 else None
     if as_json:
-        print_json(result.to_json())
+        print_json(result.to_json() | ({"int8": small.to_json()} if small else {}))
         return
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
     set_aside = [["set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())]]
@@ -59,5 +73,17 @@ def train(
         ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
         ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
         ["time", seconds],
+        *(_in_8_bits(small) if small else []),
     ]
     print_table(["", ""], rows)
+
+
+def _in_8_bits(small: "Quantised") -> list[list[str]]:
+    accuracy = f"accuracy {small.before.accuracy:.1%} before, {small.after.accuracy:.1%} after"
+    log_loss = f"log loss {small.before.log_loss:.4f}, {small.after.log_loss:.4f}"
+    size = f"{small.bytes_before / 1e6:.1f} MB before, {small.bytes_after / 1e6:.1f} MB after"
+    return [
+        ["in 8 bits", str(small.model)],
+        ["", f"{accuracy}, {log_loss} (cross-validated on {small.measured} training pictures)"],
+        ["", size],
+    ]

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from milliner.cli.terminal import print_table
 from milliner.cli.text import printable
-from milliner.core.prediction import Prediction
+from milliner.core.prediction import Box, Prediction
 
 _SHOWN: Final = 4  # classes with a column of their own; where there are more, only the best one is shown
 
@@ -20,5 +20,11 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
     for found in predictions:
         values = [found.probabilities[label] for label in labels] if columns == labels else [found.probability]
         verdict = Text("in doubt", style="yellow") if found.abstained else Text(printable(found.label), style="bold")
-        rows.append([found.source, verdict, *(f"{value:.1%}" for value in values)])
-    print_table(["picture", "label", *columns], rows, numbers=range(2, 2 + len(columns)))
+        boxes = [] if found.boxes is None else [" ".join(map(_box, found.boxes)) or "-"]
+        rows.append([found.source, verdict, *(f"{value:.1%}" for value in values), *boxes])
+    last = [] if predictions[0].boxes is None else ["boxes (left,top,right,bottom)"]
+    print_table(["picture", "label", *columns, *last], rows, numbers=range(2, 2 + len(columns)))
+
+
+def _box(box: Box) -> str:
+    return f"{box.left},{box.top},{box.right},{box.bottom}"
