@@ -128,6 +128,8 @@ class Model:
         The network sees the picture with `finer` times the pixels a side, so that the cells are so much smaller than
         those of the heatmap. Raises UnreadableImageError, and ValueError for a label that is not the model's.
         """
+        if label not in self.labels:
+            raise ValueError(f"the model has no class {label!r}; its classes are {', '.join(self.labels)}")
         square = self.metadata.resize.finer(finer).load(encoded)
         return class_evidence(self._run(square, ("heatmap",), alone)["heatmap"], self.labels.index(label))
 

@@ -33,11 +33,11 @@ class Layout:
     """The values that are kept in 8 bits and the nodes that compute with them."""
 
     convolutions: Mapping[str, Convolution]
-    """By the name of the node."""
+    """By the name of what the node gives; nodes themselves need no name."""
     clipped: frozenset[str]
-    """Names of the clipping nodes that are left out."""
+    """What the clipping nodes give that are left out."""
     shared: frozenset[str]
-    """Names of the other nodes that compute in 8 bits."""
+    """What the other nodes give that compute in 8 bits."""
     values: tuple[str, ...]
     """Every value that is quantised, in the order of the graph."""
     aliases: Mapping[str, str]
@@ -50,36 +50,45 @@ def constants(graph: GraphProto) -> dict[str, NDArray[np.float32]]:
 
 
 def lay_out(graph: GraphProto, kept: frozenset[str]) -> Layout:
-    """Finds the convolutions of `graph` whose weights are constant, save those named in `kept`, and what joins them.
+    """Finds the convolutions of `graph` whose weights are constant, save those that give `kept`, and what joins them.
 
     Raises ModelError when there is none.
     """
     weights = constants(graph)
     readers = Counter(name for node in graph.node for name in node.input)
     outputs = {value.name for value in graph.output}
-    alone = {node.input[0]: node for node in graph.node if node.op_type in _FOLDED and readers[node.input[0]] == 1}
+    alone = {
+        node.input[0]: node
+        for node in graph.node
+        if node.op_type in _FOLDED and readers[node.input[0]] == 1 and not {node.input[0], node.output[0]} & outputs
+    }
     convolutions: dict[str, Convolution] = {}
     clipped: set[str] = set()
     shared: set[str] = set()
     values: dict[str, None] = {}
     aliases: dict[str, str] = {}
     for node in graph.node:
-        if node.op_type == "Conv" and node.name not in kept and node.input[1] in weights:
-            clipping = alone.get(node.output[0]) if node.output[0] not in outputs else None
+        if node.op_type == "Conv" and _plain(node, weights) and node.output[0] not in kept:
+            clipping = alone.get(node.output[0])
             bounds = _bounds(clipping, weights) if clipping is not None else (-np.inf, np.inf)
             if clipping is not None and bounds is not None:
-                clipped.add(clipping.name)
+                clipped.add(clipping.output[0])
             result = node.output[0] if clipping is None or bounds is None else clipping.output[0]
-            convolutions[node.name] = Convolution(node, result, *(bounds or (-np.inf, np.inf)))
+            convolutions[node.output[0]] = Convolution(node, result, *(bounds or (-np.inf, np.inf)))
             values |= {node.input[0]: None, result: None}
         elif node.op_type in _SHARED and all(name in values for name in node.input):
-            shared.add(node.name)
+            shared.add(node.output[0])
             values[node.output[0]] = None
             if node.op_type == "MaxPool":
                 aliases[node.output[0]] = aliases.get(node.input[0], node.input[0])
     if not convolutions:
         raise ModelError("The network has no convolution that could be quantised; use the model as it is.")
     return Layout(convolutions, frozenset(clipped), frozenset(shared), tuple(values), aliases)
+
+
+def _plain(node: NodeProto, weights: Mapping[str, NDArray[np.float32]]) -> bool:
+    """Whether a convolution's weights are known float32 numbers."""
+    return all(name in weights and weights[name].dtype == np.float32 for name in node.input[1:] if name)
 
 
 def _bounds(node: NodeProto, weights: Mapping[str, NDArray[np.float32]]) -> tuple[float, float] | None:

@@ -1,6 +1,5 @@
 """From a finished model file to the same with its network in 8-bit integers, top to bottom."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,23 +11,23 @@ from onnx import ModelProto, helper, load_model_from_string
 
 from milliner.classifier.metadata import METADATA_KEY
 from milliner.classifier.model import Model, load
-from milliner.core.errors import DatasetError, ModelError, SettingsError, UnreadableImageError
+from milliner.core.errors import ModelError, SettingsError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.images.files import atomic_file
+from milliner.images.resize import ResizePolicy
 from milliner.shards.dataset import open_dataset
 from milliner.training.int8.calibrate import RULES, calibrate
 from milliner.training.int8.fidelity import OUTPUTS, Look, Trial, Worth, closeness
 from milliner.training.int8.layout import lay_out
+from milliner.training.int8.pictures import deal, training_places
 from milliner.training.int8.rewrite import rewrite
 
 ALLOWED_DROP: Final = 0.5
 """Points of accuracy that 8 bits may cost unless told otherwise."""
 
-_CALIBRATION: Final = 100  # pictures whose values are counted: more change no range by a hundredth
-_MEASURED: Final = 400  # pictures that accuracy is measured on, at most
 _KEPT: Final = frozenset({"heatmap"})  # the head stays in float32: it is small, and the last word
 _STRENGTH: Final = 1e-2  # of heads for models that do not say theirs
 
@@ -119,22 +118,11 @@ def quantise(
     path = Path(into) if into else int8_path(original.path)
     content = original.path.read_bytes()
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
-    places, targets = _training_places(original, samples)
-    counted, measured = _deal(targets, seed)
-    network = load_model_from_string(content)
-    layout = lay_out(network.graph, _KEPT)
-    with progress("calibrate", len(counted)) as advance:
-        squares = (original.metadata.resize.load(samples[place].encoded) for place in places[counted])
-        calibration = calibrate(network, layout, _told(squares, advance))
-    looks = [_look(original, samples, places[rows], progress) for rows in (counted, measured)]
-    rule, chosen, worst = "", network, np.inf
-    for name in RULES:
-        candidate = rewrite(network, layout, calibration.grids(name))
-        seen = _look(Model(path, _bytes(candidate)), samples, places[counted], progress)
-        distance = 1 - float(closeness(looks[0], seen)["embedding"]["mean"])
-        if distance < worst:
-            rule, chosen, worst = name, candidate, distance
-    before, after = looks[1], _look(Model(path, _bytes(chosen)), samples, places[measured], progress)
+    places, targets = training_places(original, samples)
+    counted, measured = deal(targets, seed)
+    look = _Looking(samples, progress)
+    rule, chosen = _choose(original, load_model_from_string(content), look, places[counted])
+    before, after = look(original, places[measured]), look(Model(path, _bytes(chosen)), places[measured])
     strength = float(original.metadata.lineage.get("strength", _STRENGTH))
     trial = Trial(_embeddings(before), targets[measured], len(original.labels), strength, seed)
     result = Quantised(
@@ -157,6 +145,43 @@ def quantise(
     return replace(result, bytes_after=_write(path, original, chosen, result))
 
 
+@dataclass(frozen=True)
+class _Looking:
+    """Asks models about pictures of one dataset."""
+
+    samples: Dataset
+    progress: Progress
+
+    def __call__(self, model: Model, places: NDArray[np.int64]) -> list[Look]:
+        looks: list[Look] = []
+        with self.progress("measure", len(places)) as advance:
+            for look in ordered_map(lambda place: model.look(self.samples[int(place)].encoded, OUTPUTS), places):
+                looks.append(look)
+                advance()
+        return looks
+
+    def squares(self, policy: ResizePolicy, places: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """The pixels that a network sees."""
+        with self.progress("calibrate", len(places)) as advance:
+            for place in places:
+                yield policy.load(self.samples[int(place)].encoded)
+                advance()
+
+
+def _choose(original: Model, network: ModelProto, look: _Looking, places: NDArray[np.int64]) -> tuple[str, ModelProto]:
+    """The rule that keeps the embeddings of these pictures closest, and the network quantised by it."""
+    layout = lay_out(network.graph, _KEPT)
+    calibration = calibrate(network, layout, look.squares(original.metadata.resize, places))
+    candidates = {rule: rewrite(network, layout, calibration.grids(rule)) for rule in RULES}
+    wanted = look(original, places)
+    kept = {
+        rule: closeness(wanted, look(Model(original.path, _bytes(candidate)), places))["embedding"]["mean"]
+        for rule, candidate in candidates.items()
+    }
+    best = max(kept, key=lambda rule: kept[rule])
+    return best, candidates[best]
+
+
 def _write(path: Path, original: Model, network: ModelProto, result: Quantised) -> int:
     metadata = original.metadata
     lineage = dict(metadata.lineage) | {"quantised_from": original.sha256}
@@ -172,62 +197,6 @@ def _write(path: Path, original: Model, network: ModelProto, result: Quantised) 
 
 def _bytes(network: ModelProto) -> bytes:
     return bytes(network.SerializeToString(deterministic=True))
-
-
-def _training_places(model: Model, samples: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in the dataset the pictures of the training stand, and their classes."""
-    if samples.labels != model.labels:
-        raise DatasetError(
-            f"{samples.name} has the classes {', '.join(samples.labels)}, the model {', '.join(model.labels)}; "
-            "give the dataset that it was trained on."
-        )
-    known = model.metadata.trained_on
-    taken: dict[str, int] = {}
-    for place in range(len(samples)):
-        try:
-            digest = hashlib.sha256(samples[place].encoded).hexdigest()
-        except UnreadableImageError:
-            continue
-        if digest in known:
-            taken.setdefault(digest, place)
-    places = np.array(sorted(taken.values()), np.int64)
-    targets = np.asarray(samples.targets, np.int64)[places] if len(places) else np.zeros(0, np.int64)
-    counts = np.bincount(targets, minlength=len(model.labels))
-    if counts.min() < 4:
-        raise DatasetError(
-            f"8 bits need four pictures of each class that the model was trained on, and {samples.name} has "
-            f"{counts.min()} of {model.labels[int(counts.argmin())]!r}; give its training dataset, or leave --int8 out."
-        )
-    return places, targets
-
-
-def _deal(targets: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to count and others to measure, at most half of a class for the first, both in the classes' proportions."""
-    random = np.random.default_rng(seed)
-    share = min(0.5, _CALIBRATION / len(targets))
-    counted, measured = [], []
-    for label in range(int(targets.max()) + 1):
-        rows = random.permutation(np.flatnonzero(targets == label))
-        first = max(1, round(share * len(rows)))
-        rest = max(2, round(_MEASURED * len(rows) / len(targets)))
-        counted.append(rows[:first])
-        measured.append(rows[first:][:rest])
-    return np.sort(np.concatenate(counted)), np.sort(np.concatenate(measured))
-
-
-def _told(squares: Iterator[NDArray[np.uint8]], advance: Any) -> Iterator[NDArray[np.uint8]]:
-    for square in squares:
-        yield square
-        advance()
-
-
-def _look(model: Model, samples: Dataset, places: NDArray[np.int64], progress: Progress) -> list[Look]:
-    looks: list[Look] = []
-    with progress("measure", len(places)) as advance:
-        for look in ordered_map(lambda place: model.look(samples[int(place)].encoded, OUTPUTS), places):
-            looks.append(look)
-            advance()
-    return looks
 
 
 def _embeddings(looks: Sequence[Look]) -> NDArray[np.float32]:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from milliner.core.errors import ModelError
 from milliner.training.int8.layout import Convolution, Layout, constants
 
 LEVELS: Final = 255
 """Steps of an unsigned byte."""
 
 _WEIGHT_LEVELS: Final = 127
+_LEAST_OPSET: Final = 13
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class Rewriter:
             if value.name in ready:
                 self._stand_in(value.name)
         for node in graph.node:
-            if node.name in layout.clipped:
+            if node.output[0] in layout.clipped:
                 continue
-            found = layout.convolutions.get(node.name)
+            found = layout.convolutions.get(node.output[0])
             copy = self._convolution(found) if found else self._reader(node)
             self._nodes.append(copy)
             for name in copy.output:
@@ -80,14 +82,14 @@ class Rewriter:
     def _convolution(self, found: Convolution) -> NodeProto:
         node = found.node
         kernel, scales = quantise_weights(self._weights[node.input[1]])
-        weight = self._dequantised(node.input[1], kernel, scales)
+        weight = self._dequantised(f"{node.output[0]}.kernel", kernel, scales)
         copy = self._reader(node)
         copy.input[1] = weight
-        if len(node.input) == 3:
+        if len(node.input) == 3 and node.input[2]:
             steps = scales * self._grids[node.input[0]].scale
             limit = float(2**31 - 129)
             bias = np.rint(self._weights[node.input[2]] / steps.astype(np.float64)).clip(-limit, limit)
-            copy.input[2] = self._dequantised(node.input[2], bias.astype(np.int32), steps)
+            copy.input[2] = self._dequantised(f"{node.output[0]}.offset", bias.astype(np.int32), steps)
         copy.output[0] = found.result
         return copy
 
@@ -133,5 +135,13 @@ class Rewriter:
 
 
 def rewrite(model: ModelProto, layout: Layout, grids: Mapping[str, Grid]) -> ModelProto:
-    """A copy of `model` that computes as `layout` says; `grids` has every one of its values."""
+    """A copy of `model` that computes as `layout` says; `grids` has every one of its values.
+
+    Raises ModelError where the model is of an operator set that has no scale for each channel.
+    """
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < _LEAST_OPSET:
+        raise ModelError(
+            f"8 bits need ONNX's operator set {_LEAST_OPSET}, and this model has {opset}; leave --int8 out."
+        )
     return Rewriter(model, layout, grids).run()
