@@ -133,7 +133,7 @@ def _mosaic(dataset: Dataset, places: NDArray[np.int64]) -> Image.Image:
 def _photograph_figures(model: Model, pictures: list[Photograph]) -> list[Figure]:
     figures = []
     for fineness in (1, FINER):
-        maps = list(ordered_map(lambda one: model.evidence(one.encoded, LABEL, fineness), pictures))  # noqa: B023 - used up here
+        maps = _maps(model, pictures, fineness)
         for name, find in PEAKS.items():
             points = [find(evidence) for evidence in maps]
             hits = [_inside(point, one.helmets) for point, one in zip(points, pictures, strict=True)]
@@ -141,12 +141,16 @@ def _photograph_figures(model: Model, pictures: list[Photograph]) -> list[Figure
             ours = fineness == FINER and find is peak
             figures.append(
                 Figure(
-                    f"helmet photographs, {fineness:g} times as fine, {name}: in a helmet box (within {TOLERANCE} pixels)",
+                    f"photographs, {fineness:g} times as fine, {name}: in a helmet box (within {TOLERANCE} pixels)",
                     f"{np.mean(hits):.1%} of {len(hits)} ({np.mean(near):.1%})",
                     *((">= 80 %", bool(np.mean(hits) >= 0.8)) if ours else ("-", None)),
                 )
             )
     return [*figures, *_box_figures(maps, pictures)]
+
+
+def _maps(model: Model, pictures: list[Photograph], fineness: int) -> list[Floats]:
+    return list(ordered_map(lambda one: model.evidence(one.encoded, LABEL, fineness), pictures))
 
 
 def _box_figures(maps: list[Floats], pictures: list[Photograph]) -> list[Figure]:

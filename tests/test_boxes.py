@@ -78,7 +78,8 @@ def test_boxes_are_in_pixels_of_the_picture() -> None:
     evidence[2:5, 4:8] = 3
     evidence[7:9, 15:19] = 2
     first, second = boxes(evidence, "helmet", (2000, 500))
-    assert (first.label, first.probability) == ("helmet", pytest.approx(1 / (1 + np.exp(-3)), abs=0.01))
+    assert first.label == "helmet"
+    assert first.probability == pytest.approx(1 / (1 + np.exp(-3)), abs=0.01)
     assert (first.left, first.top, first.right, first.bottom) == pytest.approx((400, 100, 800, 250), abs=60)
     assert (second.left, second.top, second.right, second.bottom) == pytest.approx((1500, 350, 1900, 450), abs=60)
     assert boxes(np.full((3, 3), -2, np.float32), "helmet", (30, 30)) == ()
