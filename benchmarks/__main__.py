@@ -14,6 +14,8 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 BENCHES = {
     "helmets": "Accuracy on the original's own split",
     "throughput": "Embedding speed",
+    "predicting": "Predicting: overhead, 8 bits, runtimes",
+    "pointing": "Where the class activation map points, and boxes from it",
     "retraining": "Training again, and memory",
     "startup": "Start-up",
     "packing": "Packing, and reading packed files",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import milliner as mn
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import open_runtime
 from milliner.core.parallel import ordered_map
 from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
@@ -111,7 +111,7 @@ def _try(name: str, dataset: Dataset, size: int) -> Iterator[_Trial]:
 
 
 def _pooled(dataset: Dataset, size: int) -> dict[str, Floats]:
-    runtime, policy = Runtime(backbone(DEFAULT).onnx_file().read_bytes()), ResizePolicy(size)
+    runtime, policy = open_runtime(backbone(DEFAULT).onnx_file().read_bytes()), ResizePolicy(size)
 
     def pool(place: int) -> list[Floats]:
         square = policy.load(dataset[place].encoded)

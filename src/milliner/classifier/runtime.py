@@ -1,61 +1,59 @@
-"""ONNX Runtime, the one place that talks to it."""
+"""What a runtime is: it computes a model file's graph. One file of this package implements each."""
 
-import os
+import importlib
 from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.core.errors import ModelError
+from milliner.core.errors import SettingsError
 
-# Unless told otherwise before it is imported, it writes a device id into the user's cache and looks up a host of its
-# maker's, on Linux as well; the call below is for programs that imported it earlier.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
+DEFAULT_RUNTIME: Final = "onnxruntime"
 
-if hasattr(onnxruntime, "disable_telemetry_events"):
-    onnxruntime.disable_telemetry_events()
-
-_FATAL_ONLY = 4  # errors come as exceptions
+RUNTIMES: Final = {
+    "onnxruntime": "milliner.classifier.onnx_runtime",
+    "openvino": "milliner.classifier.openvino_runtime",
+}
+"""The runtimes there are, each with the module whose `open_graph` loads a file; imported only when asked for."""
 
 
-class Runtime:
-    """A loaded graph from `image` to named float32 outputs.
-
-    It computes on one core, because pictures are spread over cores instead: two pictures side by side on two cores
-    take less time than one after the other on both. `run` may be called from any number of threads.
-    """
-
-    def __init__(self, graph: bytes) -> None:
-        """Raises ModelError when `graph` is not an ONNX model that this runtime can run."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL_ONLY
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no common base
-            raise ModelError(f"it is damaged or not an ONNX model ({_first_line(error)})") from error
+class Runtime(Protocol):
+    """A loaded graph from `image` to named float32 outputs. `run` may be called from any number of threads."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
         """The file's custom metadata."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        ...
 
     @property
     def inputs(self) -> Mapping[str, str]:
         """Name and element type of every input, such as ``tensor(uint8)``."""
-        return {value.name: value.type for value in self._session.get_inputs()}
+        ...
 
     @property
     def outputs(self) -> Mapping[str, Sequence[int | str | None]]:
-        """Name and shape of every output; free dimensions are words."""
-        return {value.name: value.shape for value in self._session.get_outputs()}
+        """Name and shape of every output; free dimensions are words or None."""
+        ...
 
-    def run(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Computes the named outputs for uint8 RGB [n, height, width, 3]."""
-        return dict(zip(outputs, self._session.run(list(outputs), {"image": images}), strict=True))
+    def run(
+        self, images: NDArray[np.uint8], outputs: Sequence[str], *, alone: bool = False
+    ) -> dict[str, NDArray[np.float32]]:
+        """Computes the named outputs for uint8 RGB [n, height, width, 3].
+
+        On one core, because pictures are spread over cores: side by side on two cores two pictures take less time
+        than one after the other on both. With `alone` on all cores, where no other picture waits; several threads
+        that say so share them.
+        """
+        ...
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]
+def open_runtime(graph: bytes, name: str = DEFAULT_RUNTIME) -> Runtime:
+    """Loads an ONNX file's bytes.
+
+    Raises ModelError when `graph` is not an ONNX model that the runtime can run, and SettingsError when there is no
+    runtime of that name or its package is not installed.
+    """
+    if name not in RUNTIMES:
+        raise SettingsError(f"There is no runtime {name!r}; choose one of: {', '.join(RUNTIMES)}.")
+    return cast(Runtime, importlib.import_module(RUNTIMES[name]).open_graph(graph))

@@ -8,7 +8,7 @@ from milliner.cli.backbones import backbone_options, print_backbones, print_comp
 from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
-from milliner.cli.training_texts import curve_lines, print_history
+from milliner.cli.training_texts import curve_lines, result_rows, show_history
 
 
 @click.command()
@@ -21,6 +21,8 @@ from milliner.cli.training_texts import curve_lines, print_history
 @click.option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
 @backbone_options
 @fine_tune_options
+@click.option("--int8", is_flag=True, help="Write M.int8.onnx beside the model: smaller and faster, in 8-bit integers.")
+@click.option("--allow-drop", type=float, help="Points of accuracy that --int8 may cost.  [default: 0.5]")
 @click.option("--history", is_flag=True, help="Compare the trainings so far, of the model --into or of this folder.")
 @engine_option
 @seed_option
@@ -38,6 +40,8 @@ def train(
     epochs: int | None,
     device: Device | None,
     tune_size: int | None,
+    int8: bool,
+    allow_drop: float | None,
     history: bool,
     engine: str,
     seed: int,
@@ -51,11 +55,13 @@ def train(
         print_backbones(as_json)
         return
     if history:
-        _show_history(into, as_json)
+        show_history(into, as_json)
         return
     if dataset is None or into is None:
         missing = "argument DATASET" if dataset is None else "option --into"
         raise click.UsageError(f"Missing {missing}; or give --history to compare the trainings so far.")
+    if allow_drop is not None and not int8:
+        raise click.UsageError("--allow-drop goes with --int8.")
     from milliner.training.train import train as fit
 
     tuning = fine_tuning(fine_tune, epochs, device, tune_size)
@@ -70,6 +76,8 @@ def train(
         seed=seed,
         engine=engine,
         fine_tune=tuning,
+        int8=int8,
+        allow_drop=allow_drop,
         progress=progress,
     )
     if as_json:
@@ -77,32 +85,6 @@ def train(
         return
     if result.settled.auto is not None:
         print_comparison(result.settled.auto)
-    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
-    set_aside = [["set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())]]
-    rows = [
-        ["model", str(result.model)],
-        ["backbone", f"{result.settled.net.name} at {result.settled.policy.size} pixels a side"],
-        ["classes", ", ".join(result.labels)],
-        ["pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"],
-        *(set_aside if result.set_aside else []),
-        ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
-        *([["fine-tuning", result.fine_tuning.sentence()]] if result.fine_tuning else []),
-        ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
-        ["time", seconds],
-        ["run", str(result.run)],
-    ]
-    print_table(["", ""], rows)
+    print_table(["", ""], result_rows(result))
     if result.curve:
         print_table([""], [[line] for line in ["", *curve_lines(result.curve)]])
-
-
-def _show_history(into: Path | None, as_json: bool) -> None:
-    """Of a model, or of all in a project's ``models/`` or else in the current folder."""
-    from milliner.training.history import history
-
-    place = into or (Path("models") if Path("models/runs").is_dir() else Path())
-    found = history(place)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        print_history(found)

@@ -1,15 +1,46 @@
-"""What `milliner train` says of a learning curve and of earlier runs."""
+"""What `milliner train` says of a training, of its learning curve and of earlier runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from milliner.cli.terminal import print_table
+from milliner.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from milliner.training.history import History, PastRun
+    from milliner.training.int8.quantise import Quantised
     from milliner.training.learning_curve import LearningCurve
+    from milliner.training.result import TrainResult
 
 _WIDTH = 40
+
+
+def result_rows(result: "TrainResult") -> list[list[str]]:
+    """What was made of what, and how good it is: terms and what they stand for."""
+    return [[term, text] for term, text in _rows(result) if text]
+
+
+def _rows(result: "TrainResult") -> Iterator[tuple[str, str]]:
+    yield "model", str(result.model)
+    yield "backbone", f"{result.settled.net.name} at {result.settled.policy.size} pixels a side"
+    yield "classes", ", ".join(result.labels)
+    yield "pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"
+    yield "set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())
+    yield "cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"
+    yield "fine-tuning", result.fine_tuning.sentence() if result.fine_tuning else ""
+    yield "file checked", f"outputs within {result.difference:.0e} of what was trained"
+    if result.int8:
+        yield from _in_8_bits(result.int8)
+    yield "time", ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
+    yield "run", str(result.run)
+
+
+def _in_8_bits(small: "Quantised") -> Iterator[tuple[str, str]]:
+    accuracy = f"accuracy {small.before.accuracy:.1%} before, {small.after.accuracy:.1%} after"
+    log_loss = f"log loss {small.before.log_loss:.4f}, {small.after.log_loss:.4f}"
+    yield "in 8 bits", str(small.model)
+    yield "", f"{accuracy}, {log_loss} (cross-validated on {small.measured} training pictures)"
+    yield "", f"{small.bytes_before / 1e6:.1f} MB before, {small.bytes_after / 1e6:.1f} MB after"
 
 
 def curve_lines(curve: "LearningCurve") -> list[str]:
@@ -25,7 +56,19 @@ def curve_lines(curve: "LearningCurve") -> list[str]:
     return [*lines, curve.sentence]
 
 
-def print_history(found: "History") -> None:
+def show_history(into: Path | None, as_json: bool) -> None:
+    """Of a model, or of all in a project's ``models/`` or else in the current folder."""
+    from milliner.training.history import history
+
+    place = into or (Path("models") if Path("models/runs").is_dir() else Path())
+    found = history(place)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print_history(found)
+
+
+def _print_history(found: "History") -> None:
     """A table, the oldest first, and where it lies."""
     columns = ["", "when (UTC)", "model", "pictures", "backbone", "size", "accuracy", "log loss", "seconds", "changed"]
     print_table(columns, [_row(run) for run in found.runs], numbers=(3, 5, 7, 8))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import Runtime, open_runtime
 from milliner.images.resize import ResizePolicy
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Untouched:
         from milliner.backbones.backbone import graph_of
 
         file = graph_of(metadata.backbone.name, metadata.backbone.sha256)
-        return None if file is None else cls(Runtime(file.read_bytes()), metadata.resize)
+        return None if file is None else cls(open_runtime(file.read_bytes()), metadata.resize)
 
     def average(self, encoded: bytes) -> NDArray[np.float32]:
         """[width] of a picture file; raises UnreadableImageError."""

@@ -1,6 +1,6 @@
 """How a picture becomes the square of pixels that a network sees: one policy, saved in the model file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -43,6 +43,10 @@ class ResizePolicy:
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resizes an RGB image to uint8 [size, size, 3]."""
         return pixels(image.resize((self.size, self.size), _FILTERS[self.filter]))
+
+    def finer(self, times: int) -> Self:
+        """The same with so many times the pixels a side, as far as `MAX_SIZE` allows."""
+        return replace(self, size=self.size * min(times, MAX_SIZE // self.size))
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model's metadata."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.backbones.backbone import GRAPH_VERSION, Backbone, Reference
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import Runtime, open_runtime
 from milliner.core.errors import UnreadableImageError
 from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Progress, silent
@@ -76,7 +76,7 @@ _opening: Final = Lock()
 
 @lru_cache(maxsize=1)
 def _opened(backbone: Reference) -> Runtime:
-    return Runtime(backbone.open().onnx_file().read_bytes())
+    return open_runtime(backbone.open().onnx_file().read_bytes())
 
 
 def _runtime(backbone: Reference) -> Runtime:

@@ -19,7 +19,7 @@ from onnx import load_model_from_string
 
 from milliner.backbones.backbone import DEFAULT, Backbone, available
 from milliner.backbones.cost import multiplications
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import open_runtime
 from milliner.core.errors import DatasetError, SettingsError, UnreadableImageError
 from milliner.core.parallel import Spread, available_cores
 from milliner.core.progress import Progress
@@ -156,7 +156,7 @@ def _costs(net: Backbone, size: int | None) -> Trial | None:
     except SettingsError:
         return None
     graph = net.onnx_file().read_bytes()
-    runtime, grey = Runtime(graph), np.full((1, side, side, 3), 128, np.uint8)
+    runtime, grey = open_runtime(graph), np.full((1, side, side, 3), 128, np.uint8)
     times = []
     for _ in range(_TIMED + 1):  # the first one sets memory aside
         start = perf_counter()

@@ -8,6 +8,7 @@ from typing import Any
 from milliner.probe.choose import Choice
 from milliner.training.backbones import Settled
 from milliner.training.finetune.tune import FineTuned
+from milliner.training.int8.quantise import Quantised
 from milliner.training.learning_curve import LearningCurve
 
 
@@ -20,7 +21,7 @@ class TrainResult:
     samples: int
     set_aside: Mapping[str, str]
     seconds: Mapping[str, float]
-    """`embed`, `fit` (cross-validation and the final head), `fine-tune` where that was asked for, and `total`."""
+    """`embed`, `fit` (cross-validation and the final head), `fine-tune` and `int8` where asked for, and `total`."""
     choice: Choice
     hits: int
     misses: int
@@ -34,10 +35,12 @@ class TrainResult:
     """The folder that keeps this training."""
     fine_tuning: FineTuned | None = None
     """How that went, where it was asked for."""
+    int8: Quantised | None = None
+    """The same model in 8-bit integers, where it was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """The `train --json` shape."""
-        document = {
+        document: dict[str, Any] = {
             "model": str(self.model),
             "labels": list(self.labels),
             "samples": self.samples,
@@ -51,4 +54,8 @@ class TrainResult:
             "difference": self.difference,
             "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
         }
-        return document | {"fine_tuning": self.fine_tuning.metrics()} if self.fine_tuning else document
+        if self.fine_tuning:
+            document["fine_tuning"] = self.fine_tuning.metrics()
+        if self.int8:
+            document["int8"] = self.int8.to_json()
+        return document

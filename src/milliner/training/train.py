@@ -1,4 +1,4 @@
-"""The training pipeline, top to bottom: open, embed, refuse, choose and fit, fine-tune, write and compare, keep."""
+"""The training pipeline, top to bottom: open, embed, refuse, choose and fit, fine-tune, write, round, keep."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +19,7 @@ from milliner.training.export import export
 from milliner.training.finetune.settings import FineTuning
 from milliner.training.finetune.tune import Tuner, check_fine_tuning
 from milliner.training.fit import fit
+from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
 from milliner.training.pictures import compared_rows, describe
 from milliner.training.refusals import (
     check_embedded,
@@ -47,6 +48,8 @@ def train(
     engine: str = "local",
     cache: str | Path | None = None,
     fine_tune: FineTuning | None = None,
+    int8: bool = False,
+    allow_drop: float | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
     """Fits a new head to a pretrained backbone and writes one ``.onnx`` file.
@@ -70,12 +73,15 @@ def train(
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
         fine_tune: trains the whole network on as well; it is written if it beats the linear head on pictures of the
             training split that are held out. Needs PyTorch.
+        int8: writes the model in 8-bit integers as well, as ``m.int8.onnx`` beside ``m.onnx``; see `quantise`.
+        allow_drop: points of accuracy that 8 bits may cost; 0.5 when left out.
         progress: told of every picture and fit.
 
     Raises:
         DatasetError: there are fewer than two classes, or names that differ only by case; a class has fewer than two
             usable pictures; all pictures are the same.
-        ModelError: the written file does not do what was trained.
+        ModelError: the written file does not do what was trained; 8 bits cost more than is allowed, in which case the
+            model and its run stand.
         MillinerError: embeddings that are not finite; a cache or a run's folder that cannot be written.
         SettingsError: an option does not hold together.
     """
@@ -85,6 +91,7 @@ def train(
     point = operating_point(abstain_below)
     if fine_tune is not None:
         check_fine_tuning(fine_tune, request.net)
+    allowed = check_allowed_drop(ALLOWED_DROP if allow_drop is None else allow_drop)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     check_labels(samples)
     named = check_init(init or {}, samples)
@@ -115,6 +122,7 @@ def train(
         "seed": seed,
         "strength": fitted.choice.strength,
         "fine_tune": tuner.settings.to_json() if tuner else None,
+        "int8": int8,
     }
     described = describe(samples, embedded)
     metadata = Metadata(
@@ -140,8 +148,15 @@ def train(
     if tuner:
         tuner.finish()
 
-    seconds = watch.seconds()
-    run = record(path, Run(settings, described, metadata.metrics, seconds), replaced)
+    metrics, small = dict(metadata.metrics), None
+    try:
+        if int8:
+            small = quantise(path, samples, allow_drop=allowed, seed=seed, progress=progress)
+            metrics["int8"] = small.metrics()
+            watch.lap("int8")
+    finally:  # the model stands, whatever becomes of the smaller one
+        seconds = watch.seconds()
+        run = record(path, Run(settings, described, metrics, seconds), replaced)
     return TrainResult(
         model=path,
         labels=samples.labels,
@@ -156,4 +171,5 @@ def train(
         curve=fitted.curve,
         run=run,
         fine_tuning=tuned,
+        int8=small,
     )

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from milliner import __version__
 from milliner.backbones.backbone import Backbone
-from milliner.classifier.runtime import Runtime
+from milliner.classifier.runtime import Runtime, open_runtime
 from milliner.core.errors import DatasetError, ModelError, SettingsError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress
@@ -217,7 +217,7 @@ class Tuner:
 
         network = Network.of(self.net.graph(), _OUTPUT).with_weights(weights)
         graph = network.written()
-        runtime = Runtime(graph.SerializeToString(deterministic=True))
+        runtime = open_runtime(graph.SerializeToString(deterministic=True))
         look = _looking(runtime, pictures)
         rows = range(len(pictures.places))
         with self.progress("embed", len(rows)) as advance:
