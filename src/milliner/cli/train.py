@@ -41,7 +41,8 @@ def train(
         _show_history(into, as_json)
         return
     if dataset is None or into is None:
-        raise click.UsageError("Give DATASET and --into MODEL.onnx, or --history to compare the trainings so far.")
+        missing = "argument 'DATASET'" if dataset is None else "option '--into'"
+        raise click.UsageError(f"Missing {missing}; give both, or --history to compare the trainings so far.")
     from milliner.training.train import train as fit
 
     result = fit(
