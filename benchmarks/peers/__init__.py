@@ -93,7 +93,7 @@ def _peers(scratch: Path) -> list[_Peer]:
         _Peer(
             f"fastai, EfficientNet-Lite0, fine_tune, {EPOCHS} epochs",
             "fastai_lite0",
-            environment("fastai", ["fastai>=2.8.4,<2.9", torch, "torchvision", LITE0]),
+            environment("fastai", ["fastai>=2.8.4,<2.9", LITE0]),
             lite0,
             _MALLOC,
         ),

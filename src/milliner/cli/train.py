@@ -58,8 +58,8 @@ def train(
         show_history(into, as_json)
         return
     if dataset is None or into is None:
-        missing = "argument DATASET" if dataset is None else "option --into"
-        raise click.UsageError(f"Missing {missing}; or give --history to compare the trainings so far.")
+        missing = "argument 'DATASET'" if dataset is None else "option '--into'"
+        raise click.UsageError(f"Missing {missing}; give both, or --history to compare the trainings so far.")
     if allow_drop is not None and not int8:
         raise click.UsageError("--allow-drop goes with --int8.")
     from milliner.training.train import train as fit
