@@ -32,7 +32,7 @@ from milliner.training.finetune.figures import Epoch, Figures
 from milliner.training.finetune.memory import kept_memory
 from milliner.training.train import TrainResult
 
-TUNING = FineTuning(epochs=3, size=64, batch=8, rate=1e-3, head_rate=1e-3, average=0.98, smoothing=0.1)
+TUNING = FineTuning(epochs=3, size=64, batch=8, rate=5e-3, head_rate=5e-3, average=0.9, smoothing=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,7 @@ import sys, torch, milliner
 from dataclasses import replace
 torch.set_num_threads(1)
 said = lambda epoch: print(epoch.number, flush=True)
-numbers = {"rate": 1e-3, "head_rate": 1e-3, "average": 0.98, "smoothing": 0.1}
+numbers = {"rate": 5e-3, "head_rate": 5e-3, "average": 0.9, "smoothing": 0.1}
 tuning = milliner.FineTuning(epochs=3, size=64, batch=8, **numbers, on_epoch=said)
 pictures, into, cache = sys.argv[1:]
 milliner.train(pictures, into=into, size=32, cache=cache, init={"level": "crash helmet"}, fine_tune=tuning)
@@ -178,7 +178,7 @@ def test_a_network_that_is_no_better_is_not_written(tmp_path: Path) -> None:
     pictures = fill_class_folders(tmp_path / "p", red=12, blue=10)
     options = {"size": 64, "cache": tmp_path / "cache.sqlite"}
     linear = milliner.train(pictures, into=tmp_path / "linear.onnx", **options)  # type: ignore[arg-type]
-    tuning = FineTuning(epochs=6, size=64, batch=8, rate=1e-3, head_rate=1e-2, patience=1)
+    tuning = FineTuning(epochs=6, size=64, batch=8, rate=2e-2, head_rate=2e-2, patience=1)
     result = milliner.train(pictures, into=tmp_path / "m.onnx", fine_tune=tuning, **options)  # type: ignore[arg-type]
     found = result.fine_tuning
     assert found is not None

@@ -209,9 +209,14 @@ def test_steps_are_those_of_torchs_adamw() -> None:
     head = Head(random_of(2, 8), random_of(2))
     state = State.begin(Network.of(with_head(small_backbone(), head), LOGITS))
     settings = FineTuning(rate=3e-3, head_rate=1e-2, weight_decay=0.1, average=0)
+    sizes = {name: float(value.detach().square().mean().sqrt()) for name, value in state.network.weights.items()}
     copies = {name: value.detach().clone().requires_grad_() for name, value in state.network.weights.items()}
     groups = [
-        {"params": [value], "lr": 1e-2 if name.startswith("head.") else 3e-3, "weight_decay": 0.1 * (value.dim() > 1)}
+        {
+            "params": [value],
+            "lr": sizes[name] * (1e-2 if name.startswith("head.") else 3e-3),
+            "weight_decay": 0.1 * (value.dim() > 1),
+        }
         for name, value in copies.items()
     ]
     peer = torch.optim.AdamW(groups)

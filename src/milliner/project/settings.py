@@ -75,9 +75,9 @@ class FineTuneSettings(_Strict):
     batch: int = _TUNING.batch
     """Pictures a step."""
     rate: float = _TUNING.rate
-    """Highest learning rate of the backbone."""
+    """Highest learning rate of the backbone, as a share of its weights' size."""
     head_rate: float = _TUNING.head_rate
-    """Highest learning rate of the head."""
+    """Highest learning rate of the head, as a share of its weights' size."""
     patience: int = _TUNING.patience
     """Epochs in a row that may bring no lower validation loss."""
     device: Literal["auto", "cpu", "cuda"] = _TUNING.device

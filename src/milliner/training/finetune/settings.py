@@ -13,7 +13,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 MAX_EPOCHS: Final = 1000
 MAX_BATCH: Final = 1024
-MAX_RATE: Final = 10.0
+MAX_RATE: Final = 1.0
 USUAL_SIZE: Final = 320
 _STRIDE: Final = 32
 
@@ -32,10 +32,10 @@ class FineTuning:
     """Pixels a side that the network sees, a multiple of 32; `USUAL_SIZE`, or the one that the backbone takes."""
     batch: int = 16
     """Pictures a step."""
-    rate: float = 2e-4
-    """Highest learning rate of the backbone, whose weights are good already."""
-    head_rate: float = 3e-4
-    """Highest learning rate of the head."""
+    rate: float = 1e-3
+    """Highest learning rate of the backbone, as a share of its weights' size: they are good already."""
+    head_rate: float = 2e-3
+    """Highest learning rate of the head, as a share of its weights' size."""
     weight_decay: float = 0.01
     smoothing: float = 0.02
     """What part of a picture's label is shared by all classes (Szegedy et al. 2016, arXiv:1512.00567)."""
@@ -55,7 +55,7 @@ class FineTuning:
                 raise SettingsError(f"fine-tuning: {name} must be 1 to {most}, not {getattr(self, name)}.")
         for name in ("rate", "head_rate"):
             if not 0 < getattr(self, name) <= MAX_RATE:
-                raise SettingsError(f"fine-tuning: {name} must be above 0 and at most {MAX_RATE:g}, such as 1e-4.")
+                raise SettingsError(f"fine-tuning: {name} must be above 0 and at most {MAX_RATE:g}, such as 1e-3.")
         for name in ("weight_decay", "smoothing", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"fine-tuning: {name} must be at least 0 and below 1, not {getattr(self, name)}.")

@@ -20,6 +20,7 @@ Weights = dict[str, Tensor]
 LOGITS: Final = "logits"
 _HEAD: Final = "head."
 _OF_FIRST, _OF_SECOND, _EPSILON = 0.9, 0.999, 1e-8  # AdamW's usual ones
+_LEAST_SIZE: Final = 1e-3  # of what begins at 0 and has to move all the same
 _EARLY: Final = 10  # steps over which the average forgets where it began
 
 
@@ -44,6 +45,8 @@ class State:
     """Everything that a step changes."""
 
     network: Network
+    sizes: dict[str, float]
+    """Root mean squares of the weights that training began with."""
     first: Weights
     """Running means of the gradients."""
     second: Weights
@@ -58,7 +61,8 @@ class State:
     def begin(cls, network: Network) -> "State":
         """Before the first step."""
         none = {name: torch.zeros_like(weight.detach()) for name, weight in network.weights.items()}
-        return cls(network, none, _copied(none), _copied(network.weights), _copied(network.weights))
+        sizes = {name: _size(weight) for name, weight in network.weights.items()}
+        return cls(network, sizes, none, _copied(none), _copied(network.weights), _copied(network.weights))
 
     @property
     def averaged(self) -> Network:
@@ -68,8 +72,9 @@ class State:
     def step(self, loss: Tensor, settings: FineTuning, steps: int, warm_up: int) -> None:
         """Moves the weights against the loss's gradient, at this step of so many.
 
-        By AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2); kernels and matrices decay, biases and gains
-        do not; the head has a rate of its own.
+        By AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2) with rates in units of each tensor's size, as
+        in Shazeer & Stern 2018 (arXiv:1804.04235, section 8): once batch norms are folded into them, the kernels of one
+        network differ two hundredfold in size. Kernels and matrices decay, biases and gains do not.
         """
         weights = self.network.weights
         gradients = torch.autograd.grad(loss, list(weights.values()))
@@ -78,7 +83,8 @@ class State:
         stays = min(settings.average, self.steps / (self.steps + _EARLY))
         with torch.no_grad():
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
-                rate = share * (settings.head_rate if name.startswith(_HEAD) else settings.rate)
+                highest = settings.head_rate if name.startswith(_HEAD) else settings.rate
+                rate = share * highest * self.sizes[name]
                 self._move(name, weight, gradient, rate, settings.weight_decay if weight.dim() > 1 else 0.0)
                 self.average[name].lerp_(weight, 1 - stays)
 
@@ -117,6 +123,10 @@ class State:
             "average": self.average,
             "best": self.best,
         }
+
+
+def _size(weight: Tensor) -> float:
+    return max(_LEAST_SIZE, float(weight.detach().square().mean().sqrt()))
 
 
 def _copied(weights: Weights) -> Weights:
