@@ -126,14 +126,14 @@ class Problem:
         """
         heads, rows, _ = parameters.shape
         weight, places = parameters[..., :-1].astype(np.float32), np.arange(len(self.targets))
-        products = np.ascontiguousarray(_product(self.samples, weight.reshape(heads * rows, -1).T).T)
+        products = np.ascontiguousarray(product(self.samples, weight.reshape(heads * rows, -1).T).T)
         logits = products.reshape(heads, rows, -1) + parameters[..., -1:].astype(np.float32)
         log_probabilities = log_softmax(_both(logits, axis=1) if rows == 1 else logits, axis=1)
         residual = np.exp(log_probabilities)
         residual[:, self.targets, places] -= 1
         residual = residual[:, -rows:] * self.weights[:, None, :]
         gradient = np.empty_like(parameters)
-        gradient[..., :-1] = _product(self.turned, residual.reshape(heads * rows, -1).T).T.reshape(weight.shape)
+        gradient[..., :-1] = product(self.turned, residual.reshape(heads * rows, -1).T).T.reshape(weight.shape)
         gradient[..., :-1] += strength * weight
         gradient[..., -1] = residual.sum(axis=2)
         of_truth = log_probabilities[:, self.targets, places]
@@ -167,7 +167,7 @@ def _both(gap: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return np.concatenate([-half, half], axis)
 
 
-def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+def product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
     """``matrix @ columns``, a few rows at a time where the columns are few.
 
     BLAS would spread the whole over the cores and wait for the slowest, which on a busy machine takes ten times as
