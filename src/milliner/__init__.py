@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
     from milliner.training.train import train
+    from milliner.training.wishes import Wishes
 
 __all__ = [
     "Manners",
     "MillinerError",
     "Model",
     "Prediction",
+    "Wishes",
     "__version__",
     "check",
     "convert",
@@ -55,6 +57,7 @@ _HOMES = {
     "Manners": "milliner.sources.web.manners",
     "Model": "milliner.classifier.model",
     "Prediction": "milliner.core.prediction",
+    "Wishes": "milliner.training.wishes",
     "check": "milliner.curation.check",
     "convert": "milliner.shards.convert",
     "evaluate": "milliner.evaluation.evaluate",

@@ -1,22 +1,24 @@
 """``milliner train``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
+from milliner.cli.wishes import SectionedCommand, wish_options
 from milliner.images.resize import DEFAULT_SIZE
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("dataset", type=click.Path())
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
 @click.option(
     "--init", type=Naming(), multiple=True, help='The ImageNet class that means a label: helmet="crash helmet"'
 )
-@click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
 @click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, help="Pixels a side that the network sees.")
+@wish_options
 @engine_option
 @seed_option
 @common_options
@@ -24,7 +26,7 @@ def train(
     dataset: str,
     into: Path,
     init: tuple[tuple[str, str], ...],
-    abstain_below: float,
+    wishes: Any,
     size: int,
     engine: str,
     seed: int,
@@ -40,7 +42,7 @@ def train(
         dataset,
         into=into,
         init=dict(init),
-        abstain_below=abstain_below,
+        wishes=wishes,
         size=size,
         seed=seed,
         engine=engine,
@@ -57,6 +59,7 @@ def train(
         ["pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"],
         *(set_aside if result.set_aside else []),
         ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
+        *([term, text] for term, text in result.reliability.rows()),
         ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
         ["time", seconds],
     ]

@@ -4,10 +4,20 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from milliner.core.credit import LICENCES
 from milliner.core.errors import MillinerError, SettingsError
@@ -19,6 +29,7 @@ from milliner.images.reencode import Reencoding
 from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
+from milliner.training.wishes import DEFAULT_FAR, Wishes
 
 SETTINGS_NAME: Final = "milliner.toml"
 
@@ -56,8 +67,34 @@ class TrainSettings(_Strict):
 
     size: Annotated[int, Field(ge=32, le=MAX_SIZE, multiple_of=32)] = DEFAULT_SIZE
     """Pixels a side of the square that the network sees, a multiple of 32."""
+    min_recall: dict[str, float] = {}
+    """Of each class named: the share of its pictures that must be found."""
+    max_false_alarms: float | dict[str, float] = {}
+    """The share of the pictures of other classes that may be called a class; a number is for those named elsewhere."""
+    cost: dict[str, float] = {}
+    """Of each class named: what it costs to miss it."""
+    class_weight: dict[str, float] = {}
+    """Of each class named: a factor on what its pictures count in the fit."""
+    balanced: bool = True
+    """Every class counts the same in the fit, however many pictures it has."""
     abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The model abstains where its best probability is lower."""
+    """The model abstains where the probability of what it says is lower."""
+    abstain_margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The model abstains where the best two classes are closer."""
+    abstain_far: Annotated[float, Field(ge=0, le=0.5)] = DEFAULT_FAR
+    """The model abstains on what is unlike the training pictures: on this share of pictures like these."""
+
+    @field_validator("min_recall", "max_false_alarms", "cost", "class_weight")
+    @classmethod
+    def _check_wish(cls, value: float | dict[str, float], info: ValidationInfo) -> float | dict[str, float]:
+        wish: dict[str, Any] = {str(info.field_name): value}
+        _checked(lambda: Wishes(**wish))
+        return value
+
+    @property
+    def wishes(self) -> Wishes:
+        """What training is asked for."""
+        return Wishes(**{wish.name: getattr(self, wish.name) for wish in fields(Wishes)})
 
 
 class PackSettings(_Strict):

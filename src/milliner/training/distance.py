@@ -140,7 +140,7 @@ def _covariance(residuals: Floats) -> tuple[Floats, Floats, float]:
     """[width, r] directions of the largest variance, their [r] variances, and the variance in every other one."""
     count, width = residuals.shape
     total = float(np.square(residuals).sum(dtype=np.float64)) / count
-    rank = min(DIRECTIONS, count // _PICTURES_A_DIRECTION, width - 1)
+    rank = min(DIRECTIONS, max(count // _PICTURES_A_DIRECTION, 1), width - 1)
     columns = min(rank + _OVERSAMPLING, count, width)
     basis, turned = np.random.default_rng(0).standard_normal((width, columns), np.float32), residuals.T.copy()
     for _ in range(_ROUNDS):

@@ -12,7 +12,6 @@ import numpy as np
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
 from milliner.classifier.metadata import BackboneIdentity, Metadata
-from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
@@ -27,6 +26,8 @@ from milliner.probe.embed import Embedded, embed
 from milliner.probe.head import fit_head
 from milliner.shards.dataset import open_dataset
 from milliner.training.export import export
+from milliner.training.reliability import Reliability, class_weights, reliability
+from milliner.training.wishes import Wishes
 
 _COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
 
@@ -42,6 +43,8 @@ class TrainResult:
     seconds: Mapping[str, float]
     """`embed`, `fit` (cross-validation and the final head) and `total`."""
     choice: Choice
+    reliability: Reliability
+    """Its temperature and operating point, and what they give out of fold."""
     hits: int
     misses: int
     difference: float
@@ -55,6 +58,7 @@ class TrainResult:
             "samples": self.samples,
             "seconds": dict(self.seconds),
             "cross_validated": self.choice.metrics(),
+            **self.reliability.metrics(),
             "cache": {"hits": self.hits, "misses": self.misses},
             "strength": self.choice.strength,
             "difference": self.difference,
@@ -67,7 +71,7 @@ def train(
     *,
     into: str | Path,
     init: Mapping[str, str] | None = None,
-    abstain_below: float = 0.0,
+    wishes: Wishes | None = None,
     size: int = DEFAULT_SIZE,
     seed: int = 0,
     engine: str = "local",
@@ -84,7 +88,7 @@ def train(
         into: the model file, ending in ``.onnx``.
         init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``; evaluations then
             compare with what the network could do before training.
-        abstain_below: the model abstains where its best probability is lower, 0 to below 1.
+        wishes: what is stated of its classes' recall, false alarms, costs and weights, and of when to abstain.
         size: pixels a side of the square that the network sees, a multiple of 32.
         seed: decides the folds of the cross-validation.
         engine: what embeds the pictures: ``local`` for this machine's cores, ``ray`` for a cluster's machines.
@@ -99,30 +103,32 @@ def train(
     start = perf_counter()
     check_seed(seed)
     path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
-    point = _operating_point(abstain_below)
+    wishes = wishes or Wishes()
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
-    named = _check_init(init or {}, samples)
+    named, weights = _check_init(init or {}, samples), class_weights(wishes, samples.labels)
     with start_engine(engine) as spread:
         embedded = embed(samples, net, policy, Path(cache) if cache else default_cache(), progress, spread)
     embedding_ended = perf_counter()
     _check_classes(samples, embedded)
-    choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
-    head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
+    choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress, weights)
+    found = reliability(choice.logits, embedded.embeddings, embedded.targets, choice.held_out, samples.labels, wishes)
+    head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength, counted=weights)
+    head = found.calibration.apply(head)
     fitting_ended = perf_counter()
     metadata = Metadata(
         labels=samples.labels,
         resize=policy,
         backbone=BackboneIdentity(net.name, net.sha256),
-        operating_point=point,
+        operating_point=found.point,
         init=named,
         dataset=_describe(samples, embedded),
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
-        metrics={"cross_validated": choice.metrics()},
-        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength},
+        metrics={"cross_validated": choice.metrics(), **found.metrics()},
+        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength, **wishes.lineage()},
     )
     compared = _spread(embedded)
     pictures = [samples[place].encoded for place in embedded.places[compared]]
-    difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared])
+    difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared], found.limit.distance)
     seconds = {
         "embed": embedding_ended - start,
         "fit": fitting_ended - embedding_ended,
@@ -135,6 +141,7 @@ def train(
         set_aside=embedded.set_aside,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         choice=choice,
+        reliability=found,
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,
@@ -158,13 +165,6 @@ def _policy(size: int) -> ResizePolicy:
             f"The size must be a multiple of {STRIDE} up to {MAX_SIZE}, not {size}; try {DEFAULT_SIZE}."
         )
     return ResizePolicy(size)
-
-
-def _operating_point(abstain_below: float) -> OperatingPoint:
-    try:
-        return OperatingPoint(abstain_below)
-    except ValueError as error:
-        raise SettingsError(f"{error}; 0.6 abstains where the best probability is under 60 %.") from error
 
 
 def _check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from milliner.core.errors import SettingsError
 
@@ -65,8 +65,19 @@ class Wishes:
         """`max_false_alarms` by label, a bare number given to the classes that it is for."""
         if isinstance(self.max_false_alarms, Mapping):
             return dict(self.max_false_alarms)
-        named = [label for label in labels if label in self.min_recall or label in self.cost]
+        named = [label for label in labels if label in self.named]
         return dict.fromkeys(named or labels, self.max_false_alarms)
+
+    @property
+    def named(self) -> dict[str, None]:
+        """The labels that anything is wished of by name, in the order of the wishes."""
+        alarms = self.max_false_alarms if isinstance(self.max_false_alarms, Mapping) else {}
+        return dict.fromkeys([*self.min_recall, *alarms, *self.cost])
+
+    def lineage(self) -> dict[str, Any]:
+        """What the fit itself was told, where it differs from every class counting the same."""
+        weights = {"class_weight": dict(self.class_weight)} if self.class_weight else {}
+        return weights if self.balanced else {"balanced": False, **weights}
 
     @property
     def words(self) -> str:
@@ -80,11 +91,6 @@ class Wishes:
         else:
             yield f"false alarms at most {self.max_false_alarms:g}"
         yield from (f"a missed {label} costs {value:g}" for label, value in self.cost.items())
-
-    @property
-    def steers(self) -> bool:
-        """Whether anything is wished of what is said, beyond the most probable class."""
-        return bool(self.min_recall or self.cost or self.max_false_alarms)
 
 
 def _values(wish: float | Mapping[str, float]) -> Iterator[float]:
