@@ -151,9 +151,9 @@ def test_wishes_for_both_classes_are_met_where_they_can_be() -> None:
         (
             Wishes(min_recall={"nohelmet": 0.999}),
             r"min_recall of 0\.999 for 'nohelmet' needs 999 pictures of it to be promised, and there are 50: "
-            r"ask for at least 0\.980 \(were all named rightly, the 95 % interval would be 0\.929 to 1\.000\)",
+            r"ask for at most 0\.980 \(were all named rightly, the 95 % interval would be 0\.929 to 1\.000\)",
         ),
-        (Wishes(max_false_alarms={"helmet": 0.01}), r"needs 99 pictures of other classes .* at most 0\.020"),
+        (Wishes(max_false_alarms={"helmet": 0.01}), r"needs 99 pictures of other classes .* no less than 0\.020"),
         (
             Wishes(min_recall={"nohelmet": 0.95}, max_false_alarms=0.03),
             r"A recall of 0\.95 for 'nohelmet' comes with false alarms of .* and at most 0\.03 was asked for",

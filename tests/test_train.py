@@ -169,8 +169,8 @@ def test_a_file_that_differs_from_what_was_trained_never_gets_its_name(
     before = path.read_bytes()
     assemble = exporting.assemble
 
-    def slightly_wrong(backbone, head, metadata):  # type: ignore[no-untyped-def]
-        return assemble(backbone, type(head)(head.weight * np.float32(1.01), head.bias), metadata)
+    def slightly_wrong(backbone, head, metadata, distance):  # type: ignore[no-untyped-def]
+        return assemble(backbone, type(head)(head.weight * np.float32(1.01), head.bias), metadata, distance)
 
     monkeypatch.setattr(exporting, "assemble", slightly_wrong)
     with pytest.raises(ModelError, match="differ by"):

@@ -64,7 +64,7 @@ def test_wishes_reach_the_model_and_are_told(run: Run, class_folders: Callable[.
         (["--class-weight", "balanced", "--class-weight", "none"], 1, "either balanced or none"),
         (["--max-false-alarms", "0.1", "--max-false-alarms", "red=0.2"], 1, "one number alone or numbers for labels"),
         (["--min-recall", "green=0.9"], 1, "min_recall names the class 'green', but the classes are blue, red."),
-        (["--min-recall", "red=0.9"], 1, "needs 9 pictures of it to be promised, and there are 3: ask for at least"),
+        (["--min-recall", "red=0.9"], 1, "needs 9 pictures of it to be promised, and there are 3: ask for at most"),
         (["--abstain-below", "1"], 1, "abstain_below must be at least 0 and below 1, not 1"),
     ],
 )

@@ -192,9 +192,9 @@ def _check_enough(label: str, share: float, pictures: int, wish: str) -> None:
     if _allowed(share, pictures) >= 0:
         return
     needed = math.ceil(1 / share - 1 - 1e-9)
-    best = 1 / (pictures + 1)
+    best = math.ceil(1000 / (pictures + 1)) / 1000
     whose, said = ("it", f"{1 - share:g}") if wish == "min_recall" else ("other classes", f"{share:g}")
-    at_best = f"at least {1 - best:.3f}" if wish == "min_recall" else f"at most {best:.3f}"
+    at_best = f"at most {1 - best:.3f}" if wish == "min_recall" else f"no less than {best:.3f}"
     low, high = Share(pictures, pictures).interval if wish == "min_recall" else Share(0, pictures).interval
     raise SettingsError(
         f"{wish} of {said} for {label!r} needs {needed} pictures of {whose} to be promised, and there are {pictures}: "
