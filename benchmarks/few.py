@@ -28,7 +28,7 @@ Fit = Callable[[NDArray[np.float32], NDArray[np.int64], int], Head]
 
 
 def _cold(embeddings: NDArray[np.float32], targets: NDArray[np.int64], seed: int) -> Head:
-    return fit(embeddings, targets, 2, seed, curve=False).head
+    return fit(embeddings, targets, ("0", "1"), seed, curve=False).head
 
 
 WAYS: dict[str, Fit] = {"without init": _cold}

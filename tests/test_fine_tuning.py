@@ -113,7 +113,7 @@ def test_its_logits_are_those_that_validation_found(tuned: TrainResult, stripes:
     keys = milliner.open_dataset(stripes)
     places = np.flatnonzero(found.held_out)
     looks = [model.look(keys[int(place)].encoded, ["logits"])["logits"] for place in places]
-    np.testing.assert_allclose(looks, found.logits, atol=1e-4)
+    np.testing.assert_allclose(looks, found.logits / tuned.reliability.calibration.temperature, atol=1e-4)
 
 
 def test_before_is_what_the_published_backbone_knew(tuned: TrainResult, stripes: Path, tmp_path: Path) -> None:

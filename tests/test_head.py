@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from milliner.probe.head import Head, Problem, balanced_weights, fit_head, log_softmax
+from milliner.probe.class_weights import balanced_weights
+from milliner.probe.head import Head, Problem, fit_head, log_softmax
 
 Embeddings = NDArray[np.float32]
 Targets = NDArray[np.int64]

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from milliner.core.errors import MillinerError
 from milliner.training import runs as running
 from milliner.training.history import MOST_RUNS, history
 from milliner.training.runs import PARTS, Run, record
+from milliner.training.wishes import Wishes
 
 SIZE = 64
 
@@ -28,14 +30,14 @@ def train(dataset: Path, into: Path, size: int = SIZE, **options: object) -> Pat
 
 
 def test_a_training_leaves_a_folder_with_all_of_it(class_folders: Callable[..., Path], tmp_path: Path) -> None:
-    model = tmp_path / "m.onnx"
-    run = train(class_folders(red=8, blue=7), model, abstain_below=0.6)
+    model, wishes = tmp_path / "m.onnx", Wishes(abstain_below=0.6, class_weight={"red": 2.0})
+    run = train(class_folders(red=8, blue=7), model, wishes=wishes)
     assert run.parent == tmp_path / "runs"
     assert {path.name for path in run.iterdir()} == {"model.onnx", *(f"{kind}.json" for kind in PARTS)}
     assert (run / "model.onnx").read_bytes() == model.read_bytes()
     documents = {kind: json.loads((run / f"{kind}.json").read_text()) for kind in PARTS}
     assert documents["settings"] == {
-        "abstain_below": 0.6,
+        **asdict(wishes),
         "backbone": "efficientnet_lite0",
         "weights": backbone("efficientnet_lite0").sha256[:12],
         "fine_tune": None,

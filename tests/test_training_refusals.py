@@ -1,6 +1,7 @@
 """What training refuses: one sentence with the remedy, and never a model from a run that failed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -111,7 +112,7 @@ def test_a_damaged_vector_in_the_cache_is_named(tmp_path: Path) -> None:
 def test_a_head_that_is_not_finite_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*arguments: object, **options: object) -> Fitted:
         found = fit(*arguments, **options)  # type: ignore[arg-type]
-        return Fitted(Head(found.head.weight * np.float32(np.nan), found.head.bias), found.choice, None)
+        return replace(found, head=Head(found.head.weight * np.float32(np.nan), found.head.bias))
 
     monkeypatch.setattr(training, "fit", wrong)
     refused(Pictures("ab", "aaabbb"), tmp_path, ModelError, "not finite, so no model was written")
@@ -159,7 +160,7 @@ def test_a_thousand_classes_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = random.random((1000, 16), np.float32)[targets]
     embeddings += random.normal(0, 0.02, embeddings.shape).astype(np.float32)
     start = perf_counter()
-    found = fit(embeddings, targets, 1000)
+    found = fit(embeddings, targets, [str(label) for label in range(1000)])
     assert perf_counter() - start < 120
     assert found.head.weight.shape == (1000, 16)
     assert found.choice.accuracy > 0.5

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from milliner.training.finetune.settings import FineTuning
     from milliner.training.history import history
     from milliner.training.train import train
+    from milliner.training.wishes import Wishes
 
 __all__ = [
     "FineTuning",
@@ -36,6 +37,7 @@ __all__ = [
     "MillinerError",
     "Model",
     "Prediction",
+    "Wishes",
     "__version__",
     "check",
     "convert",
@@ -60,6 +62,7 @@ _HOMES = {
     "Manners": "milliner.sources.web.manners",
     "Model": "milliner.classifier.model",
     "Prediction": "milliner.core.prediction",
+    "Wishes": "milliner.training.wishes",
     "check": "milliner.curation.check",
     "convert": "milliner.shards.convert",
     "evaluate": "milliner.evaluation.evaluate",

@@ -1,9 +1,12 @@
 """``--fine-tune`` and what goes with it; a line on stderr for every epoch."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
+
+from milliner.cli.sections import SectionOption
 
 if TYPE_CHECKING:
     from milliner.training.finetune.figures import Epoch
@@ -12,14 +15,18 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 Device = Literal["auto", "cpu", "cuda"]
 
+_option: Final = partial(click.option, cls=SectionOption, section="Fine-tuning")
+
 
 def fine_tune_options(function: Function) -> Function:
     """Adds ``--fine-tune``, ``--epochs``, ``--device`` and ``--fine-tune-size`` (as `tune_size`) to a command."""
     options = (
-        click.option("--fine-tune", is_flag=True, help="Train the whole network on as well; needs milliner[torch]."),
-        click.option("--epochs", type=int, help="With --fine-tune: how many at most."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="With --fine-tune: what computes."),
-        click.option("--fine-tune-size", "tune_size", type=int, help="With --fine-tune: pixels a side."),
+        _option("--fine-tune", is_flag=True, help="Train the whole network on as well; needs milliner[torch]."),
+        _option("--epochs", type=int, help="Times that every picture is seen, at most."),
+        _option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="What computes."),
+        _option(
+            "--fine-tune-size", "tune_size", type=int, help="Pixels a side that the network sees meanwhile and after."
+        ),
     )
     for option in reversed(options):
         function = option(function)

@@ -1,29 +1,34 @@
 """``milliner train``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from milliner.cli.backbones import backbone_options, print_backbones, print_comparison
+from milliner.cli.eight_bits import check_int8, int8_options
 from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming
+from milliner.cli.sections import SectionedCommand
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
 from milliner.cli.training_texts import curve_lines, result_rows, show_history
+from milliner.cli.wishes import wish_options
+
+if TYPE_CHECKING:
+    from milliner.training.wishes import Wishes
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("dataset", type=click.Path(), required=False)
 @click.option("--into", type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
 @click.option(
     "--init", type=Naming(), multiple=True, help='The ImageNet class that means a label: helmet="crash helmet"'
 )
-@click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
-@click.option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
+@click.option("--history", is_flag=True, help="Compare the trainings so far, of the model --into or of this folder.")
+@wish_options
 @backbone_options
 @fine_tune_options
-@click.option("--int8", is_flag=True, help="Write M.int8.onnx beside the model: smaller and faster, in 8-bit integers.")
-@click.option("--allow-drop", type=float, help="Points of accuracy that --int8 may cost.  [default: 0.5]")
-@click.option("--history", is_flag=True, help="Compare the trainings so far, of the model --into or of this folder.")
+@int8_options
 @engine_option
 @seed_option
 @common_options
@@ -31,10 +36,11 @@ def train(
     dataset: str | None,
     into: Path | None,
     init: tuple[tuple[str, str], ...],
-    abstain_below: float,
-    size: int | None,
+    history: bool,
+    wishes: "Wishes",
     backbone: str,
     weights: Path | None,
+    size: int | None,
     list_backbones: bool,
     fine_tune: bool,
     epochs: int | None,
@@ -42,7 +48,6 @@ def train(
     tune_size: int | None,
     int8: bool,
     allow_drop: float | None,
-    history: bool,
     engine: str,
     seed: int,
     as_json: bool,
@@ -60,16 +65,15 @@ def train(
     if dataset is None or into is None:
         missing = "argument 'DATASET'" if dataset is None else "option '--into'"
         raise click.UsageError(f"Missing {missing}; give both, or --history to compare the trainings so far.")
-    if allow_drop is not None and not int8:
-        raise click.UsageError("--allow-drop goes with --int8.")
+    check_int8(int8, allow_drop)
+    tuning = fine_tuning(fine_tune, epochs, device, tune_size)
     from milliner.training.train import train as fit
 
-    tuning = fine_tuning(fine_tune, epochs, device, tune_size)
     result = fit(
         dataset,
         into=into,
         init=dict(init),
-        abstain_below=abstain_below,
+        wishes=wishes,
         size=size,
         backbone=backbone,
         weights=weights,

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from milliner.cli.eight_bits import int8_rows
 from milliner.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from milliner.training.history import History, PastRun
-    from milliner.training.int8.quantise import Quantised
     from milliner.training.learning_curve import LearningCurve
     from milliner.training.result import TrainResult
 
@@ -27,20 +27,13 @@ def _rows(result: "TrainResult") -> Iterator[tuple[str, str]]:
     yield "pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"
     yield "set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())
     yield "cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"
+    yield from result.reliability.rows()
     yield "fine-tuning", result.fine_tuning.sentence() if result.fine_tuning else ""
     yield "file checked", f"outputs within {result.difference:.0e} of what was trained"
     if result.int8:
-        yield from _in_8_bits(result.int8)
+        yield from int8_rows(result.int8)
     yield "time", ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
     yield "run", str(result.run)
-
-
-def _in_8_bits(small: "Quantised") -> Iterator[tuple[str, str]]:
-    accuracy = f"accuracy {small.before.accuracy:.1%} before, {small.after.accuracy:.1%} after"
-    log_loss = f"log loss {small.before.log_loss:.4f}, {small.after.log_loss:.4f}"
-    yield "in 8 bits", str(small.model)
-    yield "", f"{accuracy}, {log_loss} (cross-validated on {small.measured} training pictures)"
-    yield "", f"{small.bytes_before / 1e6:.1f} MB before, {small.bytes_after / 1e6:.1f} MB after"
 
 
 def curve_lines(curve: "LearningCurve") -> list[str]:

@@ -1,12 +1,13 @@
 """Chooses the head's regularisation strength by cross-validation inside the training split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.core.progress import Progress, silent
+from milliner.probe.class_weights import BALANCED, ClassWeights
 from milliner.probe.head import Head, Problem, log_softmax
 
 STRENGTHS: Final = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
@@ -31,6 +32,10 @@ class Choice:
     accuracy: float
     log_loss: float
     folds: int
+    logits: NDArray[np.float32] = field(repr=False, compare=False)
+    """[n, classes] of every picture, by the head that it was left out of."""
+    held_out: NDArray[np.int64] = field(repr=False, compare=False)
+    """[n] the fold that each was left out in."""
 
     def metrics(self) -> dict[str, float | int]:
         """As it stands in a model's metadata."""
@@ -43,6 +48,7 @@ def choose_strength(
     classes: int,
     seed: int,
     progress: Progress = silent,
+    counted: ClassWeights = BALANCED,
 ) -> Choice:
     """Stratified k-fold over `STRENGTHS` on [n, width] embeddings; every class needs two samples or more.
 
@@ -55,16 +61,16 @@ def choose_strength(
         embeddings, targets = embeddings[some], targets[some]
     held_out = stratified_folds(targets, folds, seed)
     parts = [held_out == fold for fold in range(folds)]
-    problem = Problem.of(embeddings, targets, classes, parts)
+    problem = Problem.of(embeddings, targets, classes, parts, counted)
     heads: list[Head] = []
-    best, worse = Choice(0.0, 0.0, np.inf, folds), 0
+    best, worse = Choice(0.0, 0.0, np.inf, folds, np.zeros((len(targets), classes), np.float32), held_out), 0
     with progress("cross-validate", len(STRENGTHS)) as advance:
         for strength in STRENGTHS:
             heads = problem.fit(strength, heads, _TOLERANCE)
             logits = np.empty((len(targets), classes), np.float32)
             for part, head in zip(parts, heads, strict=True):
                 logits[part] = head.logits(embeddings[part])
-            found = _measure(strength, logits, targets, folds)
+            found = _measure(strength, logits, targets, held_out)
             best, worse = (found, 0) if found.log_loss < best.log_loss else (best, worse + 1)
             advance()
             if worse == _PATIENCE:
@@ -72,9 +78,12 @@ def choose_strength(
     return best
 
 
-def _measure(strength: float, logits: NDArray[np.float32], targets: NDArray[np.int64], folds: int) -> Choice:
+def _measure(
+    strength: float, logits: NDArray[np.float32], targets: NDArray[np.int64], held_out: NDArray[np.int64]
+) -> Choice:
     log_loss = -float(log_softmax(logits)[np.arange(len(targets)), targets].mean())
-    return Choice(strength, float((logits.argmax(axis=1) == targets).mean()), log_loss, folds)
+    accuracy = float((logits.argmax(axis=1) == targets).mean())
+    return Choice(strength, accuracy, log_loss, int(held_out.max()) + 1, logits, held_out)
 
 
 def stratified_folds(targets: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

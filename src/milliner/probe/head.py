@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.probe.class_weights import BALANCED, ClassWeights
+
 Floats = NDArray[np.float64]
 
 _MEMORY: Final = 10  # curvature pairs that are remembered
@@ -51,12 +53,6 @@ def log_softmax(logits: NDArray[np.float32], axis: int = -1) -> NDArray[np.float
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)), np.float32)
 
 
-def balanced_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """A weight for each sample, mean 1, so that every class counts the same in total."""
-    counts = np.bincount(targets, minlength=classes)
-    return np.asarray(len(targets) / (np.count_nonzero(counts) * counts[targets]), np.float32)
-
-
 @dataclass(frozen=True)
 class Problem:
     """What heads are fitted to: samples, and how much each of them counts for each of the heads."""
@@ -79,6 +75,7 @@ class Problem:
         targets: NDArray[np.int64],
         classes: int,
         left_out: Sequence[NDArray[np.bool_]] = (),
+        counted: ClassWeights = BALANCED,
     ) -> "Problem":
         """The problem for [n, width] embeddings: a head for each [n] mask of samples to leave out, or one for all.
 
@@ -90,7 +87,7 @@ class Problem:
             raise ValueError("embeddings must be finite")
         samples = embeddings - centre
         masks = left_out or [np.zeros(len(targets), np.bool_)]
-        weights = np.stack([_shares(targets, classes, ~mask) for mask in masks])
+        weights = np.stack([_shares(targets, classes, ~mask, counted) for mask in masks])
         return cls(samples, centre, targets, classes, weights)
 
     def fit(self, strength: float, start: Sequence[Head] = (), tolerance: float = TOLERANCE) -> list[Head]:
@@ -155,7 +152,7 @@ class Problem:
         heads, rows, width = weight.shape
         targets = self.targets[part]
         places = np.arange(len(targets))
-        products = _product(self.samples[part], weight.reshape(heads * rows, width).T)
+        products = product(self.samples[part], weight.reshape(heads * rows, width).T)
         logits = np.ascontiguousarray(products.T).reshape(heads, rows, -1) + bias
         log_probabilities = log_softmax(_both(logits, axis=1) if rows == 1 else logits, axis=1)
         residual = np.exp(log_probabilities)
@@ -170,16 +167,21 @@ def fit_head(
     strength: float,
     start: Head | None = None,
     tolerance: float = TOLERANCE,
+    counted: ClassWeights = BALANCED,
 ) -> Head:
     """Fits one head to [n, width] embeddings and [n] class numbers, as `Problem.fit` does."""
-    (head,) = Problem.of(embeddings, targets, classes).fit(strength, [start] if start else [], tolerance)
+    (head,) = Problem.of(embeddings, targets, classes, counted=counted).fit(
+        strength, [start] if start else [], tolerance
+    )
     return head
 
 
-def _shares(targets: NDArray[np.int64], classes: int, counted: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """[n] weights that sum to 1 over the samples that are counted, and are 0 elsewhere."""
+def _shares(
+    targets: NDArray[np.int64], classes: int, fitted: NDArray[np.bool_], counted: ClassWeights
+) -> NDArray[np.float32]:
+    """[n] weights that sum to 1 over the samples that are fitted, and are 0 elsewhere."""
     shares = np.zeros(len(targets), np.float32)
-    shares[counted] = balanced_weights(targets[counted], classes) / np.float32(counted.sum())
+    shares[fitted] = counted.of(targets[fitted], classes) / np.float32(fitted.sum())
     return shares
 
 
@@ -189,7 +191,7 @@ def _both(gap: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return np.concatenate([-half, half], axis)
 
 
-def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+def product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
     """``matrix @ columns``, a few rows and columns at a time where there are not very many columns.
 
     BLAS would spread the whole over the cores and wait for the slowest, which on a busy machine takes ten times as
@@ -210,7 +212,7 @@ def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArr
 
 
 def _summed_product(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``rows @ matrix`` for [few, n] and [n, width], a few of the n at a time, as `_product` does it."""
+    """``rows @ matrix`` for [few, n] and [n, width], a few of the n at a time, as `product` does it."""
     width = matrix.shape[1]
     some = _columns_at_once(width, len(rows))
     if some == 0:

@@ -185,7 +185,7 @@ class Train(Stage):
             project.packed / "train.rec",
             into=project.model,
             init=settings.init,
-            abstain_below=settings.train.abstain_below,
+            wishes=settings.train.wishes,
             size=settings.train.size,
             backbone=settings.train.backbone,
             weights=project.folder / settings.train.weights if settings.train.weights else None,

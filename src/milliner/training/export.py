@@ -14,9 +14,11 @@ from milliner.core.errors import ModelError
 from milliner.core.parallel import ordered_map
 from milliner.images.files import atomic_file
 from milliner.probe.head import Head, log_softmax
+from milliner.training.distance import Distance
+from milliner.training.distance_graph import append_distance
 
 TOLERANCE: Final = 1e-4
-"""How far probabilities, logits and embeddings of the written file may be from what was trained."""
+"""How far probabilities, logits, embeddings and distances of the written file may be from what was trained."""
 
 
 class Body(Protocol):
@@ -34,18 +36,19 @@ def export(
     metadata: Metadata,
     pictures: Sequence[bytes],
     embeddings: NDArray[np.float32],
+    distance: Distance | None = None,
 ) -> float:
     """Writes the model file under a temporary name, loads it back, compares, and only then gives it its name.
 
     `pictures` are encoded samples and `embeddings` [n, width] what training saw of them. Returns the largest
-    difference over probabilities, logits and embeddings. Raises ModelError when it exceeds `TOLERANCE`.
+    difference over probabilities, logits, embeddings and distances. Raises ModelError when it exceeds `TOLERANCE`.
     """
-    content = assemble(backbone, head, metadata).SerializeToString(deterministic=True)
+    content = assemble(backbone, head, metadata, distance).SerializeToString(deterministic=True)
     with atomic_file(path) as file:
         file.write(content)
         file.seek(0)
         written = Model(path, file.read())
-        difference = _largest_difference(written, head, pictures, embeddings)
+        difference = _largest_difference(written, head, pictures, embeddings, distance)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"{path} was not written: its outputs differ by {difference:.1e} from what was trained "
@@ -54,11 +57,12 @@ def export(
     return difference
 
 
-def assemble(backbone: Body, head: Head, metadata: Metadata) -> ModelProto:
+def assemble(backbone: Body, head: Head, metadata: Metadata, distance: Distance | None = None) -> ModelProto:
     """The backbone's graph with the head on it.
 
     `logits` and `probabilities` [N, classes] come from the embedding; `heatmap` [N, classes, h, w] is the same head
-    applied to every cell of the features (class activation map, Zhou et al. 2016, arXiv:1512.04150).
+    applied to every cell of the features (class activation map, Zhou et al. 2016, arXiv:1512.04150); `distance` [N]
+    where one is given.
     """
     model = backbone.graph()
     graph, classes = model.graph, len(metadata.labels)
@@ -85,16 +89,24 @@ def assemble(backbone: Body, head: Head, metadata: Metadata) -> ModelProto:
     del graph.output[:]
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in shapes.items())
     graph.output.extend(kept)
+    if distance is not None:
+        append_distance(graph, distance)
     graph.name = "milliner"
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     return model
 
 
 def _largest_difference(
-    written: Model, head: Head, pictures: Sequence[bytes], embeddings: NDArray[np.float32]
+    written: Model,
+    head: Head,
+    pictures: Sequence[bytes],
+    embeddings: NDArray[np.float32],
+    distance: Distance | None,
 ) -> float:
     logits = head.logits(embeddings)
     trained = {"embedding": embeddings, "logits": logits, "probabilities": np.exp(log_softmax(logits))}
+    if distance is not None:
+        trained["distance"] = distance(embeddings)
     found = list(ordered_map(lambda picture: written.look(picture, list(trained)), pictures))
     differences = [
         np.abs(outputs[name] - values[row]).max()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.probe.choose import stratified_folds, stratified_part
+from milliner.probe.class_weights import BALANCED, ClassWeights
 from milliner.probe.head import Head, Problem
 from milliner.training.power_law import gains
 
@@ -86,7 +87,7 @@ class LearningCurve:
         }
 
 
-def fit_with(strength: float) -> Fit:
+def fit_with(strength: float, counted: ClassWeights = BALANCED) -> Fit:
     """Plain heads of one strength: on the helmets the best one is the same from 5 to 150 pictures of each class."""
 
     def fit(
@@ -95,7 +96,7 @@ def fit_with(strength: float) -> Fit:
         classes: int,
         left_out: Sequence[NDArray[np.bool_]],
     ) -> Sequence[Head]:
-        return Problem.of(embeddings, targets, classes, left_out).fit(strength, tolerance=_TOLERANCE)
+        return Problem.of(embeddings, targets, classes, left_out, counted).fit(strength, tolerance=_TOLERANCE)
 
     return fit
 

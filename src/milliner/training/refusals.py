@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, MillinerError, ModelError, SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.sample import Dataset
@@ -31,14 +30,6 @@ def check_model_path(into: str | Path) -> Path:
     if not os.access(parent, os.W_OK):  # better said before the work than after it
         raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
     return path
-
-
-def operating_point(abstain_below: float) -> OperatingPoint:
-    """The operating point; raises SettingsError where there is none of that probability."""
-    try:
-        return OperatingPoint(abstain_below)
-    except ValueError as error:
-        raise SettingsError(f"{error}; 0.6 abstains where the best probability is under 60 %.") from error
 
 
 def check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:

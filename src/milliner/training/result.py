@@ -10,6 +10,7 @@ from milliner.training.backbones import Settled
 from milliner.training.finetune.tune import FineTuned
 from milliner.training.int8.quantise import Quantised
 from milliner.training.learning_curve import LearningCurve
+from milliner.training.reliability import Reliability
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class TrainResult:
     seconds: Mapping[str, float]
     """`embed`, `fit` (cross-validation and the final head), `fine-tune` and `int8` where asked for, and `total`."""
     choice: Choice
+    """How the linear head was found."""
+    reliability: Reliability
+    """Temperature and operating point of what was written, and what they give on pictures left out."""
     hits: int
     misses: int
     difference: float
@@ -46,6 +50,7 @@ class TrainResult:
             "samples": self.samples,
             "seconds": dict(self.seconds),
             "cross_validated": self.choice.metrics(),
+            **self.reliability.metrics(),
             "cache": {"hits": self.hits, "misses": self.misses},
             "strength": self.choice.strength,
             **self.settled.to_json(),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from milliner.images.resize import ResizePolicy
 from milliner.probe.head import Head
 from milliner.training.export import Body
+from milliner.training.reliability import Reliability
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Solution:
     policy: ResizePolicy
     embeddings: NDArray[np.float32]
     """[n, width] of every usable picture of the training split, by this body."""
+    reliability: Reliability
+    """When to believe it."""
     metrics: Mapping[str, Any]
     """For the metadata: figures from inside the training split."""
     tuned: bool = False

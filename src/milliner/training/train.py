@@ -1,6 +1,7 @@
 """The training pipeline, top to bottom: open, embed, refuse, choose and fit, fine-tune, write, round, keep."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from milliner import __version__
@@ -21,18 +22,12 @@ from milliner.training.finetune.tune import Tuner, check_fine_tuning
 from milliner.training.fit import fit
 from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
 from milliner.training.pictures import compared_rows, describe
-from milliner.training.refusals import (
-    check_embedded,
-    check_head,
-    check_init,
-    check_labels,
-    check_model_path,
-    operating_point,
-)
+from milliner.training.refusals import check_embedded, check_head, check_init, check_labels, check_model_path
 from milliner.training.result import TrainResult as TrainResult
 from milliner.training.runs import Run, content_hash, record, sha256_of
 from milliner.training.solution import Solution
 from milliner.training.stopwatch import Stopwatch
+from milliner.training.wishes import Wishes
 
 
 def train(
@@ -40,7 +35,7 @@ def train(
     *,
     into: str | Path,
     init: Mapping[str, str] | None = None,
-    abstain_below: float = 0.0,
+    wishes: Wishes | None = None,
     size: int | None = None,
     backbone: str = DEFAULT,
     weights: str | Path | None = None,
@@ -62,7 +57,7 @@ def train(
         into: the model file, ending in ``.onnx``.
         init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``; evaluations then
             compare with what the network could do before training.
-        abstain_below: the model abstains where its best probability is lower, 0 to below 1.
+        wishes: what is stated of its classes' recall, false alarms, costs and weights, and of when to abstain.
         size: pixels a side of the square that the network sees, a multiple of the backbone's stride; the backbone's
             own when left out.
         backbone: a name of `list_backbones`, ``onnx:FILE``, ``hf:REPO`` or ``timm:NAME``; ``auto`` compares those
@@ -88,13 +83,14 @@ def train(
     watch = Stopwatch()
     check_seed(seed)
     path, request = check_model_path(into), Request.of(backbone, weights, size, init or {})
-    point = operating_point(abstain_below)
+    wishes = wishes or Wishes()
     if fine_tune is not None:
         check_fine_tuning(fine_tune, request.net)
     allowed = check_allowed_drop(ALLOWED_DROP if allow_drop is None else allow_drop)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     check_labels(samples)
     named = check_init(init or {}, samples)
+    wishes.check(samples.labels)
     memory = Path(cache) if cache else default_cache()
 
     with start_engine(engine) as spread:
@@ -104,12 +100,12 @@ def train(
     watch.lap("embed")
 
     check_embedded(samples, embedded, memory)
-    fitted = fit(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
+    fitted = fit(embedded.embeddings, embedded.targets, samples.labels, seed, progress, wishes=wishes)
     check_head(fitted.head)
-    solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.metrics())
+    solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.reliability, fitted.metrics())
     watch.lap("fit")
 
-    tuner = Tuner(net, fine_tune.on(net), seed, memory, path, progress) if fine_tune else None
+    tuner = Tuner(net, fine_tune.on(net), wishes, seed, memory, path, progress) if fine_tune else None
     tuned = tuner.run(samples, embedded, fitted.choice) if tuner else None
     if tuned:
         solution = tuned.instead_of(solution)
@@ -118,7 +114,7 @@ def train(
     settings = {
         **settled.settings,
         "init": named,
-        "abstain_below": abstain_below,
+        **asdict(wishes),
         "seed": seed,
         "strength": fitted.choice.strength,
         "fine_tune": tuner.settings.to_json() if tuner else None,
@@ -129,7 +125,7 @@ def train(
         labels=samples.labels,
         resize=solution.policy,
         backbone=BackboneIdentity(net.name, net.sha256, solution.tuned),
-        operating_point=point,
+        operating_point=solution.reliability.point,
         init=named,
         dataset=described,
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
@@ -139,12 +135,21 @@ def train(
             "seed": seed,
             "strength": fitted.choice.strength,
             "run": content_hash(settings, described),
+            **wishes.lineage(),
             **settled.lineage,
         },
     )
     replaced, rows = sha256_of(path), compared_rows(embedded)
     pictures = [samples[place].encoded for place in embedded.places[rows]]
-    difference = export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[rows])
+    difference = export(
+        path,
+        solution.body,
+        solution.head,
+        metadata,
+        pictures,
+        solution.embeddings[rows],
+        solution.reliability.limit.distance,
+    )
     if tuner:
         tuner.finish()
 
@@ -164,6 +169,7 @@ def train(
         set_aside=embedded.set_aside,
         seconds=seconds,
         choice=fitted.choice,
+        reliability=solution.reliability,
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,

@@ -1,7 +1,7 @@
 """Fine-tuning from start to end: a linear head to begin with, the loop, and whether what came out is kept."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,14 +19,17 @@ from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.images.files import held_alone
 from milliner.images.resize import ResizePolicy
-from milliner.probe.choose import Choice, choose_strength, stratified_folds
+from milliner.probe.choose import MAX_FOLDS, Choice, choose_strength, stratified_folds
 from milliner.probe.embed import Embedded, embed, recipe
 from milliner.probe.head import Head, fit_head
 from milliner.training.finetune.checkpoint import Checkpoint
 from milliner.training.finetune.figures import Epoch, Figures
 from milliner.training.finetune.pictures import Pictures
 from milliner.training.finetune.settings import FineTuning
+from milliner.training.operate import check_promises
+from milliner.training.reliability import Reliability, reliability
 from milliner.training.solution import Solution
+from milliner.training.wishes import Wishes
 
 if TYPE_CHECKING:
     from milliner.training.finetune.network import Network
@@ -75,6 +78,8 @@ class FineTuned:
     """[n] the usable pictures that validated."""
     logits: NDArray[np.float32]
     """[held out, classes] of the fine-tuned network."""
+    reliability: Reliability | None
+    """What these pictures tell of a network that is kept."""
 
     @property
     def kept(self) -> bool:
@@ -83,10 +88,11 @@ class FineTuned:
 
     def instead_of(self, linear: Solution) -> Solution:
         """What is to be written."""
-        if self.network is None:
+        if self.network is None or self.reliability is None:
             return replace(linear, metrics={**linear.metrics, "fine_tuning": self.metrics()})
-        found = self.network
-        return Solution(found, found.head, found.policy, found.embeddings, {"fine_tuning": self.metrics()}, tuned=True)
+        found, known = self.network, self.reliability
+        head, metrics = known.calibration.apply(found.head), {**known.metrics(), "fine_tuning": self.metrics()}
+        return Solution(found, head, found.policy, found.embeddings, known, metrics, tuned=True)
 
     def metrics(self) -> dict[str, Any]:
         """As it stands in a model's metadata and in ``train --json``."""
@@ -139,6 +145,7 @@ class Tuner:
 
     net: Backbone
     settings: FineTuning
+    wishes: Wishes
     seed: int
     cache: Path
     model: Path
@@ -158,7 +165,8 @@ class Tuner:
         Raises:
             DatasetError: a class has too few pictures to hold some out.
             ModelError: the backbone's graph cannot be trained, or is not written as it was trained.
-            SettingsError: the training left all bounds.
+            SettingsError: the training left all bounds, or the wishes are more than the pictures that are held out can
+                promise.
         """
         from milliner.training.finetune.loop import fit
 
@@ -166,6 +174,7 @@ class Tuner:
         policy, classes = self.net.input.resize(self.settings.size, self.net.name), len(samples.labels)
         pictures = Pictures(samples, embedded.places, embedded.targets, held_out, policy)
         _check_parts(pictures)
+        check_promises(self.wishes, embedded.targets[held_out], samples.labels)
         start, checkpoint = self._start(pictures, classes), self._checkpoint(pictures, embedded)
         with held_alone(self.model.with_name(f".{self.model.name}.lock"), self.model):
             fitted = fit(pictures, self.net.graph(), start, self.settings, self.seed, checkpoint, self.progress)
@@ -176,7 +185,19 @@ class Tuner:
         logits = network.head.logits(network.embeddings[held_out])
         tuned = Figures.of(logits, truth)
         kept = network if tuned.beats(linear) else None
-        return FineTuned(self.settings, fitted.epochs, fitted.best, linear, tuned, kept, held_out, logits)
+        known = self._reliability(logits, network.embeddings[held_out], truth, samples.labels) if kept else None
+        return FineTuned(self.settings, fitted.epochs, fitted.best, linear, tuned, kept, held_out, logits, known)
+
+    def _reliability(
+        self,
+        logits: NDArray[np.float32],
+        embeddings: NDArray[np.float32],
+        truth: NDArray[np.int64],
+        labels: Sequence[str],
+    ) -> Reliability:
+        """From the pictures that were held out alone: what the network was trained on lies too close together."""
+        folds = int(min(MAX_FOLDS, len(truth)))
+        return reliability(logits, embeddings, truth, stratified_folds(truth, folds, self.seed), labels, self.wishes)
 
     def finish(self) -> None:
         """Removes the checkpoint, once the model is written."""
