@@ -14,12 +14,17 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 BENCHES = {
     "helmets": "Accuracy on the original's own split",
     "throughput": "Embedding speed",
+    "predicting": "Predicting: overhead, 8 bits, runtimes",
+    "pointing": "Where the class activation map points, and boxes from it",
     "retraining": "Training again, and memory",
     "startup": "Start-up",
     "packing": "Packing, and reading packed files",
     "fetching": "Fetching",
     "records": "Record files",
     "installed": "Install size",
+    "few": "Few pictures of each class",
+    "peers": "Against others, on the same split",
+    "scale": "Very many pictures, very many classes",
     "choices": "How resolution and pooling were chosen",
 }
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 import milliner as mn
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
-from milliner.classifier.runtime import Runtime
 from milliner.core.parallel import ordered_map
 from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
-from milliner.probe.choose import choose_strength
+from milliner.probe.choose import choose
+from milliner.runtimes.runtime import open_runtime
 from milliner.shards.dataset import open_dataset
 
 SIZES = (224, 320, 384, 448)
@@ -104,14 +104,14 @@ def _try(name: str, dataset: Dataset, size: int) -> Iterator[_Trial]:
     rate = len(dataset) / (perf_counter() - start)
     targets = np.asarray(dataset.targets, np.int64)
     for pooling, embeddings in pooled.items():
-        found = [choose_strength(embeddings, targets, len(dataset.labels), seed) for seed in SEEDS]
+        found = [choose(embeddings, targets, len(dataset.labels), seed) for seed in SEEDS]
         accuracy = float(np.mean([choice.accuracy for choice in found]))
         log_loss = float(np.mean([choice.log_loss for choice in found]))
         yield _Trial(name, size, pooling, len(dataset), accuracy, log_loss, rate)
 
 
 def _pooled(dataset: Dataset, size: int) -> dict[str, Floats]:
-    runtime, policy = Runtime(backbone(DEFAULT).onnx_file().read_bytes()), ResizePolicy(size)
+    runtime, policy = open_runtime(backbone(DEFAULT).onnx_file().read_bytes()), ResizePolicy(size)
 
     def pool(place: int) -> list[Floats]:
         square = policy.load(dataset[place].encoded)

@@ -31,11 +31,11 @@ from milliner.backbones.backbone import (
 from milliner.backbones.checkpoint import read_checkpoint
 from milliner.backbones.checkpoint_backbone import CheckpointBackbone
 from milliner.backbones.policy import DEFAULT_INPUT
-from milliner.classifier.runtime import Runtime
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.imagenet import class_index
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import recipe
+from milliner.runtimes.runtime import open_runtime
 
 BACKBONES = available()
 FAMILIES = {"onnx", "hf", "timm"}
@@ -67,7 +67,7 @@ def usable(weights: Callable[[str], Path]) -> Callable[[str], Backbone]:
 
 def outputs(found: Backbone, images: NDArray[np.uint8], *more: str) -> dict[str, NDArray[np.float32]]:
     names = ["features", "embedding", "average", *more]
-    return Runtime(found.onnx_file().read_bytes()).run(images, names)
+    return open_runtime(found.onnx_file().read_bytes()).run(images, names)
 
 
 def test_there_are_the_promised_ones() -> None:
@@ -148,7 +148,7 @@ def test_the_graph_is_plain_onnx_of_the_documented_opset(name: str, usable: Call
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_pictures_do_not_depend_on_their_batch(name: str, usable: Callable[[str], Backbone]) -> None:
-    runtime, images = Runtime(usable(name).onnx_file().read_bytes()), random_images(3, 64)
+    runtime, images = open_runtime(usable(name).onnx_file().read_bytes()), random_images(3, 64)
     together = runtime.run(images, ["embedding"])["embedding"]
     alone = np.concatenate([runtime.run(image[None], ["embedding"])["embedding"] for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -363,7 +363,7 @@ def test_real_weights_can_be_given(test_data: Path) -> None:
 def test_it_still_knows_imagenet(lite0: CheckpointBackbone, test_data: Path) -> None:
     paths = sorted((test_data / "helmets" / "helmet").iterdir())[:24]
     images = np.stack([ResizePolicy(224).load(path.read_bytes()) for path in paths])
-    averages = Runtime(lite0.onnx_file().read_bytes()).run(images, ["average"])["average"]
+    averages = open_runtime(lite0.onnx_file().read_bytes()).run(images, ["average"])["average"]
     probabilities = lite0.imagenet_head().probabilities(averages)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     ranks = np.argsort(-probabilities, axis=1).argsort(axis=1)[:, class_index("crash helmet")]

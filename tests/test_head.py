@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from milliner.probe.head import Head, Problem, balanced_weights, fit_head, log_softmax
+from milliner.probe.class_weights import balanced_weights
+from milliner.probe.head import Head, Problem, fit_head, log_softmax
 
 Embeddings = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -94,13 +95,13 @@ def test_the_fit_is_deterministic() -> None:
 ON_CORES = """
 import sys
 import numpy as np
-from milliner.probe.choose import choose_strength
+from milliner.probe.choose import choose
 from milliner.probe.head import fit_head
 random = np.random.default_rng(0)
 targets = np.arange(900) % int(sys.argv[1])
 embeddings = np.maximum(random.normal(size=(900, 1280)) + targets[:, None] * 0.1, 0).astype(np.float32)
 head = fit_head(embeddings, targets, int(sys.argv[1]), 1e-2)
-choice = choose_strength(embeddings, targets, int(sys.argv[1]), seed=0)
+choice = choose(embeddings, targets, int(sys.argv[1]), seed=0)
 print(head.weight.tobytes().hex(), head.bias.tobytes().hex(), choice)
 """
 

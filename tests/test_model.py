@@ -25,9 +25,9 @@ from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import Model, Picture, load
 from milliner.classifier.operating_point import OperatingPoint
-from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 from milliner.core.picture_set import PictureSet
+from milliner.runtimes.runtime import open_runtime
 
 RED = noise_jpeg(901, tint=(90, 0, 0))
 BLUE = noise_jpeg(902, tint=(0, 90, 0))
@@ -74,9 +74,9 @@ def test_the_heatmap_is_the_head_applied_to_each_cell(small_model: Path) -> None
     proto = onnx.load(small_model)
     weights = {entry.name: onnx.numpy_helper.to_array(entry) for entry in proto.graph.initializer}
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
-    backbone = Runtime(available()["efficientnet_lite0"].onnx_file().read_bytes())
+    backbone = open_runtime(available()["efficientnet_lite0"].onnx_file().read_bytes())
     features = backbone.run(images, ["features"])["features"]
-    heatmap = Runtime(small_model.read_bytes()).run(images, ["heatmap"])["heatmap"]
+    heatmap = open_runtime(small_model.read_bytes()).run(images, ["heatmap"])["heatmap"]
     expected = np.einsum("nwyx,wc->ncyx", features, weights["head.weight"]) + weights["head.bias"][:, None, None]
     np.testing.assert_allclose(heatmap, expected, atol=1e-3)
 
@@ -300,7 +300,7 @@ def test_one_place_imports_the_runtime() -> None:
     package = Path(milliner.__file__).parent
     importing = re.compile(r"^\s*(?:import|from) onnxruntime\b", re.MULTILINE)
     found = [path for path in package.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
-    assert found == [package / "classifier" / "runtime.py"]
+    assert found == [package / "classifier" / "onnx_runtime.py"]
 
 
 def test_what_the_package_offers_is_listed() -> None:

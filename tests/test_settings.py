@@ -12,6 +12,7 @@ from milliner.core.errors import SettingsError
 from milliner.project.create import new
 from milliner.project.settings import Settings, line_of, load_settings
 from milliner.sources.secrets import secrets_of
+from milliner.training.wishes import Wishes
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
@@ -38,23 +39,32 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         [train]
         size = 320
         abstain_below = 0.8
+        max_false_alarms = 0.01
+        min_recall = {"no helmet" = 0.99}
+        class_weight.helmet = 2
         """
     )
     settings = load_settings(path)
     assert settings.init == {"helmet": "crash helmet"}
     assert set(settings.classes) == {"helmet", "no helmet"}
     assert settings.split == {"train": 0.6, "test": 0.4}
-    assert (settings.train.size, settings.train.abstain_below) == (320, 0.8)
+    assert settings.train.size == 320
+    assert settings.train.wishes == Wishes(
+        abstain_below=0.8, max_false_alarms=0.01, min_recall={"no helmet": 0.99}, class_weight={"helmet": 2}
+    )
 
 
 WRONG = [
     ('nam = "x"', 1, "no setting 'nam'; did you mean 'name'"),
     ('name = "x"\n\n[train]\nsiz = 3', 4, "no setting 'siz' in [train]; did you mean 'size'"),
-    ("[train]\nzzz = 3", 2, "the keys are backbone, weights, size, abstain_below"),
+    ("[train]\nzzz = 3", 2, "the keys are backbone, weights, size, min_recall, "),
     ('[classes.a]\n[classes."b c"] # said\ninti = "x"', 3, "no setting 'inti' in [classes.b c]; did you mean 'init'"),
     ("seed = 1\ntrain.size = 'big'", 2, "train.size: input should be a valid integer"),
     ('# a comment\nname = "../up"', 2, "name: it must be letters"),
     ("[train]\nabstain_below = 1.0", 2, "abstain_below: input should be less than 1"),
+    ("[train]\nsize = 64\nmin_recall = {a = 2}", 3, "train.min_recall: min_recall must be over 0 and below 1, not 2"),
+    ("[train.cost]\na = 0", 1, "train.cost: cost must be between"),
+    ("[train]\nabstain_far = 0.7", 2, "train.abstain_far: input should be less than or equal to 0.5"),
     ("[split]\ntrain = 1.0", 1, "split: both train and test are needed"),
     ("sources = 'folder:x'", 1, "sources: it must be a list"),
     ('[fetch]\ncontakt = "me"', 2, "no setting 'contakt' in [fetch]; did you mean 'contact'"),

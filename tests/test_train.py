@@ -19,9 +19,11 @@ from conftest import noise_jpeg
 import milliner
 from milliner.core.errors import DatasetError, MillinerError, ModelError, SettingsError
 from milliner.probe.cache import default_cache
-from milliner.probe.choose import choose_strength, stratified_folds
+from milliner.probe.choose import choose
+from milliner.probe.folds import stratified_folds
 from milliner.training import export as exporting
 from milliner.training.train import TrainResult
+from milliner.training.wishes import Wishes
 
 SIZE = 64
 
@@ -41,7 +43,12 @@ def test_the_result_has_the_promised_json(class_folders: Callable[..., Path], tm
 
 
 def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tmp_path: Path) -> None:
-    train(class_folders(red=6, blue=5), tmp_path / "m.onnx", init={"red": "crash helmet"}, abstain_below=0.75)
+    train(
+        class_folders(red=6, blue=5),
+        tmp_path / "m.onnx",
+        init={"red": "crash helmet"},
+        wishes=Wishes(abstain_below=0.75),
+    )
     model = onnx.load(tmp_path / "m.onnx")
     onnx.checker.check_model(model, full_check=True)
     (image,) = model.graph.input
@@ -131,7 +138,8 @@ def test_too_little_is_refused_in_one_sentence(
     [
         ({"init": {"green": "crash helmet"}}, "the classes are blue, red"),
         ({"init": {"red": "crash helmit"}}, "did you mean 'crash helmet'"),
-        ({"abstain_below": 1.5}, "abstain_below"),
+        ({"wishes": Wishes(min_recall={"green": 0.5})}, "min_recall names the class 'green', but the classes are"),
+        ({"wishes": Wishes(min_recall={"red": 0.9})}, "needs 9 pictures of it to be promised, and there are 3"),
         ({"seed": -1}, "seed must be 0 or more, not -1"),
     ],
 )
@@ -162,8 +170,8 @@ def test_a_file_that_differs_from_what_was_trained_never_gets_its_name(
     before = path.read_bytes()
     assemble = exporting.assemble
 
-    def slightly_wrong(backbone, head, metadata):  # type: ignore[no-untyped-def]
-        return assemble(backbone, type(head)(head.weight * np.float32(1.01), head.bias), metadata)
+    def slightly_wrong(backbone, head, metadata, distance):  # type: ignore[no-untyped-def]
+        return assemble(backbone, type(head)(head.weight * np.float32(1.01), head.bias), metadata, distance)
 
     monkeypatch.setattr(exporting, "assemble", slightly_wrong)
     with pytest.raises(ModelError, match="differ by"):
@@ -211,10 +219,10 @@ def test_strength_is_what_left_out_samples_reward() -> None:
     random = np.random.default_rng(0)
     targets = np.arange(120) % 2
     noise = random.normal(size=(120, 40)).astype(np.float32)
-    signal_free = choose_strength(noise, targets, 2, seed=0)
+    signal_free = choose(noise, targets, 2, seed=0)
     informed = noise.copy()
     informed[:, 0] += 12 * targets
-    informative = choose_strength(informed, targets, 2, seed=0)
+    informative = choose(informed, targets, 2, seed=0)
     assert signal_free.strength > informative.strength
     assert informative.accuracy > 0.97
     assert 0.3 < signal_free.accuracy < 0.7

@@ -26,19 +26,25 @@ if TYPE_CHECKING:
     from milliner.sources.fetch import fetch
     from milliner.sources.report import fetch_report, write_attribution
     from milliner.sources.web.manners import Manners
+    from milliner.training.finetune.settings import FineTuning
+    from milliner.training.history import history
     from milliner.training.train import train
+    from milliner.training.wishes import Wishes
 
 __all__ = [
+    "FineTuning",
     "Manners",
     "MillinerError",
     "Model",
     "Prediction",
+    "Wishes",
     "__version__",
     "check",
     "convert",
     "evaluate",
     "fetch",
     "fetch_report",
+    "history",
     "load",
     "new",
     "open_dataset",
@@ -51,15 +57,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FineTuning": "milliner.training.finetune.settings",
     "MillinerError": "milliner.core.errors",
     "Manners": "milliner.sources.web.manners",
     "Model": "milliner.classifier.model",
     "Prediction": "milliner.core.prediction",
+    "Wishes": "milliner.training.wishes",
     "check": "milliner.curation.check",
     "convert": "milliner.shards.convert",
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
+    "history": "milliner.training.history",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
     "open_dataset": "milliner.shards.dataset",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from onnx import ModelProto
+from onnx import ModelProto, load_model_from_string
 
 from milliner.backbones.imagenet_head import ImagenetHead as ImagenetHead
 from milliner.backbones.policy import DEFAULT as DEFAULT
@@ -103,6 +103,11 @@ class Backbone(ABC):
         """Numbers of its `embedding`; the first `width` of them are of the features."""
         return self.width + self.detail_width
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many of the embedding's numbers a head may see: those of the features, or all."""
+        return (self.width, self.embedding_width) if self.detail_width else (self.width,)
+
     def imagenet_head(self) -> ImagenetHead:
         """The ImageNet classifier that belongs to the `average`; raises SettingsError where it has none."""
         raise SettingsError(
@@ -148,6 +153,10 @@ class Backbone(ABC):
     def prepare(self, progress: Progress = silent) -> Path:
         """Brings what is missing, such as a download, telling `progress`; then `onnx_file`."""
         return self.onnx_file()
+
+    def graph(self) -> ModelProto:
+        """What `onnx_file` holds."""
+        return load_model_from_string(self.onnx_file().read_bytes())
 
 
 class Family(Protocol):
@@ -222,6 +231,14 @@ def graph_file(name: str, sha256: str) -> Path:
     """Where the graph of a backbone with those weights is remembered."""
     plain = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)[:80]
     return cache_folder() / "backbones" / f"{plain}-{sha256[:12]}-v{GRAPH_VERSION}.onnx"
+
+
+def graph_of(name: str, sha256: str) -> Path | None:
+    """The graph of weights that may be here no more: a plug-in's, or one that is remembered."""
+    found, remembered = available().get(name), graph_file(name, sha256)
+    if found is not None and found.readiness().ready and found.sha256 == sha256:
+        return found.onnx_file()
+    return remembered if remembered.exists() else None
 
 
 def _head_file(graph: Path) -> Path:

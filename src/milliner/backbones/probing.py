@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from milliner.classifier.runtime import Runtime
 from milliner.core.errors import ModelError
+from milliner.runtimes.runtime import open_runtime
 
 
 def run(model: ModelProto, side: int, values: list[str], batch: int = 1) -> dict[str, NDArray[np.float32]]:
@@ -15,7 +15,7 @@ def run(model: ModelProto, side: int, values: list[str], batch: int = 1) -> dict
     del trial.graph.output[:]
     trial.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in values)
     images = np.random.default_rng(side).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
-    runtime = Runtime(trial.SerializeToString())
+    runtime = open_runtime(trial.SerializeToString())
     try:
         return runtime.run(images, values)
     except Exception as error:  # its exceptions have no common base

@@ -25,6 +25,18 @@ class BackboneIdentity:
 
     name: str
     sha256: str
+    tuned: bool = False
+    """Whether these weights were only where training began: those in the file are others."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a model's metadata; frozen weights go without saying."""
+        document: dict[str, Any] = {"name": self.name, "sha256": self.sha256}
+        return document | {"tuned": True} if self.tuned else document
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Reads `to_json`'s shape; raises ValueError for anything else."""
+        return cls(_of(value, "name", str), _of(value, "sha256", str), _of({"tuned": False, **value}, "tuned", bool))
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class Metadata:
             "schema": SCHEMA_VERSION,
             "labels": list(self.labels),
             "resize": self.resize.to_json(),
-            "backbone": {"name": self.backbone.name, "sha256": self.backbone.sha256},
+            "backbone": self.backbone.to_json(),
             "operating_point": self.operating_point.to_json(),
             "init": dict(self.init),
             "dataset": dict(self.dataset),
@@ -83,14 +95,13 @@ class Metadata:
         labels = _of(document, "labels", list)
         if not all(isinstance(label, str) for label in labels):
             raise ValueError("its labels are not words")
-        backbone = _of(document, "backbone", dict)
         init = _of(document, "init", dict)
         if not all(isinstance(name, str) for name in init.values()):
             raise ValueError("its init is not a table of names")
         return cls(
             labels=tuple(labels),
             resize=ResizePolicy.from_json(document.get("resize")),
-            backbone=BackboneIdentity(_of(backbone, "name", str), _of(backbone, "sha256", str)),
+            backbone=BackboneIdentity.from_json(_of(document, "backbone", dict)),
             operating_point=OperatingPoint.from_json(document.get("operating_point")),
             init=init,
             dataset=_of(document, "dataset", dict),

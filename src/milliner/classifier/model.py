@@ -10,25 +10,33 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from milliner.classifier.metadata import METADATA_KEY, Metadata, NewerSchemaError
-from milliner.classifier.runtime import Runtime
 from milliner.core.errors import ModelError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.prediction import Prediction
 from milliner.images.decode import upright_rgb
 from milliner.images.folder import read_bounded
+from milliner.images.heatmap import class_evidence
+from milliner.runtimes.runtime import DEFAULT_RUNTIME, Runtime, open_runtime
 
 MAX_BYTES: Final = 2**30
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A file's path, a file's bytes, a Pillow image, or uint8 RGB pixels [height, width, 3]."""
 
+FINER: Final = 2
+"""Chosen by the grid pointing game on training pictures, see benchmarks/RESULTS.md."""
+
 _OUTPUTS: Final = ("probabilities", "logits", "heatmap", "embedding")
 DISTANCE: Final = "distance"
 """The output that earlier files lack."""
 
 
-def load(path: str | Path) -> "Model":
-    """Loads a model file that `train` wrote; raises ModelError when it is not one, is damaged, or is too new."""
+def load(path: str | Path, runtime: str = DEFAULT_RUNTIME) -> "Model":
+    """Loads a model file that `train` wrote, to be computed by `runtime`: ``onnxruntime``, or the extra ``openvino``.
+
+    Raises ModelError when it is no such file, is damaged, or is too new, and SettingsError when there is no such
+    runtime or it is not installed.
+    """
     place = Path(path)
     try:
         with place.open("rb") as file:
@@ -37,18 +45,18 @@ def load(path: str | Path) -> "Model":
         raise ModelError(f"{place} cannot be read ({error.strerror}); check the path.") from error
     if len(content) > MAX_BYTES:
         raise ModelError(f"{place} is over {MAX_BYTES >> 20} MiB, which no model of Milliner is; check the path.")
-    return Model(place, content)
+    return Model(place, content, runtime)
 
 
 class Model:
     """A trained classifier. Predicting is safe from several threads."""
 
-    def __init__(self, path: Path, content: bytes) -> None:
+    def __init__(self, path: Path, content: bytes, runtime: str = DEFAULT_RUNTIME) -> None:
         """Checks and loads a file's content; `load` is the way in."""
         self.path = path
         self.sha256 = hashlib.sha256(content).hexdigest()
         try:
-            self._runtime = Runtime(content)
+            self._runtime = open_runtime(content, runtime)
         except ModelError as error:
             raise ModelError(f"{path} cannot be loaded: {error}; train or copy it again.") from error
         self.metadata = _read_metadata(path, self._runtime)
@@ -71,7 +79,7 @@ class Model:
     def predict(self, pictures: Sequence[Picture]) -> list[Prediction]: ...
 
     def predict(self, pictures: Picture | Sequence[Picture]) -> Prediction | list[Prediction]:
-        """Classifies one picture, or several spread over the cores.
+        """Classifies one picture on all cores, or several spread over the cores.
 
         Decoding, orientation and resizing are those of the training. Arrays are RGB, not OpenCV's BGR.
 
@@ -80,43 +88,57 @@ class Model:
             ValueError: an array is not uint8 [height, width, 3].
         """
         if isinstance(pictures, str | Path | bytes | Image.Image | np.ndarray):
-            return self._predict_one(pictures)
+            return self._predict_one(pictures, alone=True)
         return list(self.predict_each(pictures))
 
     def predict_each(self, pictures: Iterable[Picture]) -> Iterable[Prediction]:
         """Like `predict` for a stream of any length, a few pictures ahead of the caller."""
         return ordered_map(self._predict_one, pictures)
 
-    def _predict_one(self, picture: Picture) -> Prediction:
+    def _predict_one(self, picture: Picture, *, alone: bool = False) -> Prediction:
         if isinstance(picture, bytes):
-            return self.predict_encoded(picture, "bytes")
+            return self.predict_encoded(picture, "bytes", alone=alone)
         if isinstance(picture, str | Path):
-            return self._predict_file(Path(picture))
+            return self._predict_file(Path(picture), alone)
         image = _from_array(picture) if isinstance(picture, np.ndarray) else upright_rgb(picture)
-        return self._verdict(self._run(self.metadata.resize.apply(image), self._outputs), "image")
+        return self._verdict(self._run(self.metadata.resize.apply(image), self._outputs, alone), "image")
 
-    def _predict_file(self, path: Path) -> Prediction:
+    def _predict_file(self, path: Path, alone: bool) -> Prediction:
         encoded = read_bounded(path)
         try:
-            return self.predict_encoded(encoded, str(path))
+            return self.predict_encoded(encoded, str(path), alone=alone)
         except UnreadableImageError as error:
             raise UnreadableImageError(error.reason, f"{path}: {error}") from error
 
-    def predict_encoded(self, encoded: bytes, source: str) -> Prediction:
-        """Classifies a picture file's bytes; `source` names it in the prediction. Raises UnreadableImageError."""
-        return self._verdict(self.look(encoded, self._outputs), source)
+    def predict_encoded(self, encoded: bytes, source: str, *, alone: bool = False) -> Prediction:
+        """Classifies a picture file's bytes; `source` names it in the prediction. Raises UnreadableImageError.
 
-    def look(self, encoded: bytes, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        On one core, or on all where the picture is `alone`.
+        """
+        return self._verdict(self.look(encoded, self._outputs, alone=alone), source)
+
+    def look(self, encoded: bytes, outputs: Sequence[str], *, alone: bool = False) -> dict[str, NDArray[np.float32]]:
         """The named outputs for one picture file, without the batch axis.
 
         `probabilities` and `logits` [classes], `heatmap` [classes, h, w], `embedding` and `average` [width], and the
         number `distance`, which earlier files lack.
         Raises UnreadableImageError.
         """
-        return self._run(self.metadata.resize.load(encoded), outputs)
+        return self._run(self.metadata.resize.load(encoded), outputs, alone)
 
-    def _run(self, square: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        return {name: value[0] for name, value in self._runtime.run(square[None], outputs).items()}
+    def evidence(self, encoded: bytes, label: str, finer: int = FINER, *, alone: bool = False) -> NDArray[np.float32]:
+        """Where a picture file speaks for `label`: [h, w] logits of it less the best other class's, cell by cell.
+
+        The network sees the picture with `finer` times the pixels a side, so that the cells are so much smaller than
+        those of the heatmap. Raises UnreadableImageError, and ValueError for a label that is not the model's.
+        """
+        if label not in self.labels:
+            raise ValueError(f"the model has no class {label!r}; its classes are {', '.join(self.labels)}")
+        square = self.metadata.resize.finer(finer).load(encoded)
+        return class_evidence(self._run(square, ("heatmap",), alone)["heatmap"], self.labels.index(label))
+
+    def _run(self, square: NDArray[np.uint8], outputs: Sequence[str], alone: bool) -> dict[str, NDArray[np.float32]]:
+        return {name: value[0] for name, value in self._runtime.run(square[None], outputs, alone=alone).items()}
 
     def _verdict(self, found: dict[str, NDArray[np.float32]], source: str) -> Prediction:
         values = found["probabilities"]

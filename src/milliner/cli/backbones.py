@@ -1,12 +1,14 @@
 """The options and tables of `train` that are about backbones."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from milliner.backbones.policy import DEFAULT
+from milliner.cli.sections import SectionOption
 from milliner.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,22 +16,25 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_option: Final = partial(click.option, cls=SectionOption, section="The network")
+
 
 def backbone_options(function: Function) -> Function:
-    """Adds ``--backbone``, ``--weights`` and ``--list-backbones``."""
-    name = click.option(
+    """Adds ``--backbone``, ``--weights``, ``--size`` and ``--list-backbones``."""
+    name = _option(
         "--backbone",
         default=DEFAULT,
         show_default=True,
         help="One of --list-backbones; `auto` compares those that are here.",
     )
-    weights = click.option(
+    weights = _option(
         "--weights",
         type=click.Path(path_type=Path),
         help="A checkpoint of that network, in place of the published weights.",
     )
-    listed = click.option("--list-backbones", is_flag=True, help="Show the backbones there are, and stop.")
-    return name(weights(listed(function)))
+    listed = _option("--list-backbones", is_flag=True, help="Show the backbones there are, and stop.")
+    size = _option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
+    return name(weights(size(listed(function))))
 
 
 def print_backbones(as_json: bool) -> None:

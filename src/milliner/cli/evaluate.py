@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from milliner.cli.options import Shares, Words
-from milliner.cli.terminal import common_options, console, print_json, progress
+from milliner.cli.terminal import common_options, console, print_json, progress, runtime_option
 
 
 @click.command()
@@ -26,6 +26,7 @@ from milliner.cli.terminal import common_options, console, print_json, progress
     show_default=True,
     help="Tell how much of each class is found at these shares of false alarms.",
 )
+@runtime_option
 @common_options
 def evaluate(
     model: Path,
@@ -37,19 +38,21 @@ def evaluate(
     slices: tuple[str, ...],
     ledger: Path | None,
     at_false_alarms: tuple[float, ...],
+    runtime: str,
     as_json: bool,
 ) -> None:
     """Measure MODEL on DATASET, which it must not have seen, beside what was known without training."""
+    from milliner.classifier.model import load
     from milliner.cli.figures import print_figures  # which needs numpy
     from milliner.evaluation.evaluate import evaluate as measure
 
     result = measure(
-        model,
+        load(model, runtime),
         dataset,
         report=report,
         card=card,
         train=train,
-        against=against,
+        against=load(against, runtime) if against else None,
         slices=slices,
         ledger=ledger,
         at_false_alarms=at_false_alarms,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.model import Model, load
-from milliner.cli.terminal import common_options, console, print_json, progress
+from milliner.cli.terminal import common_options, console, print_json, progress, runtime_option
 from milliner.cli.text import printable
 from milliner.cli.verdicts import print_predictions
 from milliner.core.errors import MillinerError, UnreadableImageError
 from milliner.core.parallel import ordered_map
-from milliner.core.prediction import Prediction
-from milliner.images.decode import MAX_BYTES, decode
+from milliner.core.prediction import Box, Prediction
+from milliner.images.boxes import boxes as find_boxes
+from milliner.images.decode import MAX_BYTES, decode, upright_size
 from milliner.images.files import write_atomically
 from milliner.images.folder import picture_files, read_bounded
-from milliner.images.heatmap import class_evidence, overlay, to_jpeg
+from milliner.images.heatmap import outline, overlay, to_jpeg
 from milliner.sources.web.failure import NoAnswerError
 from milliner.sources.web.manners import Manners
 from milliner.sources.web.web import Web
@@ -34,20 +35,24 @@ _OVERLAY_SIDE: Final = 1024  # pixels; larger pictures are shrunk to it
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option("--heatmap", type=click.Path(path_type=Path), help="Write pictures of where the model looked here.")
+@click.option("--boxes", is_flag=True, help="Find the parts of each picture that speak for its label.")
+@runtime_option
 @common_options
-def predict(model: Path, pictures: tuple[str, ...], heatmap: Path | None, as_json: bool) -> None:
+def predict(
+    model: Path, pictures: tuple[str, ...], heatmap: Path | None, boxes: bool, runtime: str, as_json: bool
+) -> None:
     """Classify each PICTURE with MODEL: a file, a folder, an http(s) address, or - for stdin.
 
     Unreadable pictures are named on stderr; the exit code is then 1, after all others were classified.
     """
-    loaded = load(model)
+    loaded = load(model, runtime)
     sources = list(_expand(pictures))
     if not sources:
         raise MillinerError(f"There is no file in {', '.join(pictures)}; give pictures or a folder that holds some.")
     found: list[Prediction] = []
     unreadable = 0
     with progress("predict", len(sources)) as advance:
-        for source, verdict in _predict_all(loaded, sources, heatmap):
+        for source, verdict in _predict_all(loaded, sources, heatmap, boxes):
             if isinstance(verdict, UnreadableImageError):
                 unreadable += 1
                 click.echo(printable(f"{source}: {verdict}"), err=True)
@@ -74,7 +79,7 @@ def _expand(pictures: tuple[str, ...]) -> Iterator[str]:
 
 
 def _predict_all(
-    model: Model, sources: list[str], heatmap: Path | None
+    model: Model, sources: list[str], heatmap: Path | None, boxes: bool
 ) -> Iterator[tuple[str, Prediction | UnreadableImageError]]:
     """Verdicts in the order of the sources; a few pictures at a time are in memory."""
 
@@ -84,10 +89,16 @@ def _predict_all(
             prediction = model.predict_encoded(encoded, source)
         except UnreadableImageError as error:
             return error
-        if heatmap and prediction.heatmap is not None:
-            evidence = class_evidence(prediction.heatmap, model.labels.index(prediction.label))
-            write_atomically(_overlay_path(heatmap, source, encoded), _overlay(encoded, evidence))
-        return replace(prediction, heatmap=None, embedding=None)
+        prediction = replace(prediction, heatmap=None, embedding=None)
+        if heatmap or boxes:
+            evidence = model.evidence(encoded, prediction.label)
+            if boxes:
+                found = find_boxes(evidence, prediction.label, upright_size(encoded))
+                prediction = replace(prediction, boxes=found)
+            if heatmap:
+                drawn = _overlay(encoded, evidence, prediction.boxes or ())
+                write_atomically(_overlay_path(heatmap, source, encoded), drawn)
+        return prediction
 
     yield from zip(sources, ordered_map(look, sources), strict=True)
 
@@ -111,7 +122,7 @@ def _overlay_path(folder: Path, source: str, encoded: bytes) -> Path:
     return folder / f"{stem}-{hashlib.sha256(encoded).hexdigest()[:8]}.jpg"
 
 
-def _overlay(encoded: bytes, evidence: NDArray[np.float32]) -> bytes:
+def _overlay(encoded: bytes, evidence: NDArray[np.float32], boxes: Sequence[Box]) -> bytes:
     image = decode(encoded, shrink_to=_OVERLAY_SIDE)
     image.thumbnail((_OVERLAY_SIDE, _OVERLAY_SIDE))
-    return to_jpeg(overlay(image, evidence))
+    return to_jpeg(outline(overlay(image, evidence), boxes, upright_size(encoded)))

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from milliner.cli.text import printable
 from milliner.core.progress import Advance
+from milliner.runtimes.runtime import DEFAULT_RUNTIME, RUNTIMES
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -48,6 +49,15 @@ engine_option = click.option(
 
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all chance."
+)
+
+
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(list(RUNTIMES)),
+    default=DEFAULT_RUNTIME,
+    show_default=True,
+    help="What computes the network; openvino needs its extra.",
 )
 
 

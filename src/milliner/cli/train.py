@@ -1,23 +1,34 @@
 """``milliner train``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from milliner.cli.backbones import backbone_options, print_backbones, print_comparison
+from milliner.cli.eight_bits import check_int8, int8_options
+from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming
+from milliner.cli.sections import SectionedCommand
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
+from milliner.cli.training_texts import curve_lines, result_rows, show_history
+from milliner.cli.wishes import wish_options
+
+if TYPE_CHECKING:
+    from milliner.training.wishes import Wishes
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("dataset", type=click.Path(), required=False)
-@click.option("--into", type=click.Path(path_type=Path), help="The model file, ending in .onnx; needed.")
+@click.option("--into", type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
 @click.option(
     "--init", type=Naming(), multiple=True, help='The ImageNet class that means a label: helmet="crash helmet"'
 )
-@click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
-@click.option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
+@click.option("--history", is_flag=True, help="Compare the trainings so far, of the model --into or of this folder.")
+@wish_options
 @backbone_options
+@fine_tune_options
+@int8_options
 @engine_option
 @seed_option
 @common_options
@@ -25,11 +36,18 @@ def train(
     dataset: str | None,
     into: Path | None,
     init: tuple[tuple[str, str], ...],
-    abstain_below: float,
-    size: int | None,
+    history: bool,
+    wishes: "Wishes",
     backbone: str,
     weights: Path | None,
+    size: int | None,
     list_backbones: bool,
+    fine_tune: bool,
+    epochs: int | None,
+    device: Device | None,
+    tune_size: int | None,
+    int8: bool,
+    allow_drop: float | None,
     engine: str,
     seed: int,
     as_json: bool,
@@ -41,20 +59,29 @@ def train(
     if list_backbones:
         print_backbones(as_json)
         return
+    if history:
+        show_history(into, as_json)
+        return
     if dataset is None or into is None:
-        raise click.UsageError(f"Missing {'argument DATASET' if dataset is None else 'option --into'}.")
+        missing = "argument 'DATASET'" if dataset is None else "option '--into'"
+        raise click.UsageError(f"Missing {missing}; give both, or --history to compare the trainings so far.")
+    check_int8(int8, allow_drop)
+    tuning = fine_tuning(fine_tune, epochs, device, tune_size)
     from milliner.training.train import train as fit
 
     result = fit(
         dataset,
         into=into,
         init=dict(init),
-        abstain_below=abstain_below,
+        wishes=wishes,
         size=size,
         backbone=backbone,
         weights=weights,
         seed=seed,
         engine=engine,
+        fine_tune=tuning,
+        int8=int8,
+        allow_drop=allow_drop,
         progress=progress,
     )
     if as_json:
@@ -62,16 +89,6 @@ def train(
         return
     if result.settled.auto is not None:
         print_comparison(result.settled.auto)
-    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
-    set_aside = [["set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())]]
-    rows = [
-        ["model", str(result.model)],
-        ["backbone", f"{result.settled.net.name} at {result.settled.policy.size} pixels a side"],
-        ["classes", ", ".join(result.labels)],
-        ["pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"],
-        *(set_aside if result.set_aside else []),
-        ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
-        ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
-        ["time", seconds],
-    ]
-    print_table(["", ""], rows)
+    print_table(["", ""], result_rows(result))
+    if result.curve:
+        print_table([""], [[line] for line in ["", *curve_lines(result.curve)]])

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from milliner.cli.terminal import print_table
 from milliner.cli.text import printable
-from milliner.core.prediction import Prediction
+from milliner.core.prediction import Box, Prediction
 
 _SHOWN: Final = 4  # classes with a column of their own; where there are more, only the best one is shown
 
@@ -21,7 +21,13 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
     for found in predictions:
         values = [found.probabilities[label] for label in labels] if columns == labels else [found.probability]
         verdict = Text("in doubt", style="yellow") if found.abstained else Text(printable(found.label), style="bold")
+        boxes = [] if found.boxes is None else [" ".join(map(_box, found.boxes)) or "-"]
         why = [found.reason] if doubtful else []
-        rows.append([found.source, verdict, *(f"{value:.1%}" for value in values), *why])
-    header = ["picture", "label", *columns, *(["why"] if doubtful else [])]
+        rows.append([found.source, verdict, *(f"{value:.1%}" for value in values), *boxes, *why])
+    last = [] if predictions[0].boxes is None else ["boxes (left,top,right,bottom)"]
+    header = ["picture", "label", *columns, *last, *(["why"] if doubtful else [])]
     print_table(header, rows, numbers=range(2, 2 + len(columns)))
+
+
+def _box(box: Box) -> str:
+    return f"{box.left},{box.top},{box.right},{box.bottom}"

@@ -10,6 +10,28 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Box:
+    """A part of a picture that speaks for a class."""
+
+    label: str
+    probability: float
+    """Of the class against the best other one, where the part speaks for it most: over a half, at most 1."""
+    left: int
+    top: int
+    right: int
+    bottom: int
+    """Pixels of the upright picture; right and bottom lie behind the last pixel."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in `predict --json`."""
+        return {
+            "label": self.label,
+            "probability": self.probability,
+            "box": [self.left, self.top, self.right, self.bottom],
+        }
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One picture's verdict. Raises ValueError when its parts do not fit together."""
 
@@ -31,6 +53,9 @@ class Prediction:
     picture of its own."""
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """[width of the backbone] pooled features."""
+
+    boxes: tuple[Box, ...] | None = field(default=None, compare=False)
+    """Where the picture speaks for `label`, strongest first; None where it was not asked for."""
 
     def __post_init__(self) -> None:
         if self.label not in self.probabilities:
@@ -55,7 +80,7 @@ class Prediction:
 
     def to_json(self) -> dict[str, Any]:
         """The `predict --json` shape."""
-        return {
+        document = {
             "source": self.source,
             "label": self.label,
             "probabilities": dict(self.probabilities),
@@ -63,3 +88,5 @@ class Prediction:
             "reason": self.reason,
             "distance": self.distance,
         }
+        boxes = {} if self.boxes is None else {"boxes": [box.to_json() for box in self.boxes]}
+        return document | boxes

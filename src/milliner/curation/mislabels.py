@@ -56,14 +56,14 @@ def _out_of_fold(
     progress: Progress,
 ) -> NDArray[np.float32]:
     """[n, classes] each picture's probabilities by a head that has not seen its fold, nor what is left out."""
-    from milliner.probe.choose import choose_strength
+    from milliner.probe.choose import choose
     from milliner.probe.head import Problem
 
     classes = int(targets.max()) + 1
     some = np.random.default_rng(0).permutation(np.flatnonzero(~left_out))[:_CHOSEN_ON]
     if np.bincount(targets[some], minlength=classes).min() < FEWEST:
         some = np.arange(len(targets))  # so many classes that every picture counts
-    choice = choose_strength(vectors[some], targets[some], classes, 0, progress)
+    choice = choose(vectors[some], targets[some], classes, 0, progress)
     parts = [folds == fold for fold in range(_FOLDS)]
     heads = Problem.of(vectors, targets, classes, [part | left_out for part in parts]).fit(
         choice.strength, tolerance=_TOLERANCE

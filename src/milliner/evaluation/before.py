@@ -1,13 +1,15 @@
 """What could be said of the pictures untrained: the "before" that every trained figure stands beside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.metadata import Metadata
+from milliner.images.resize import ResizePolicy
+from milliner.runtimes.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from milliner.backbones.imagenet_head import ImagenetHead
@@ -24,6 +26,10 @@ class Baseline(Protocol):
     @property
     def outputs(self) -> tuple[str, ...]:
         """The outputs of the model that it needs."""
+        ...
+
+    def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
+        """What it needs of a picture file besides; raises UnreadableImageError."""
         ...
 
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -68,9 +74,34 @@ class MajorityClass:
         frequencies /= frequencies.sum()
         return cls(f"always the majority class {metadata.labels[int(frequencies.argmax())]}", frequencies)
 
+    def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
+        """Nothing."""
+        return {}
+
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """The frequencies, whatever the picture."""
         return self.frequencies
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """The backbone as it was published, for models whose own weights were trained on: their average is another."""
+
+    runtime: Runtime
+    policy: ResizePolicy
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> "Untouched | None":
+        """What a model began with; None where that is not on this machine."""
+        from milliner.backbones.backbone import graph_of
+
+        file = graph_of(metadata.backbone.name, metadata.backbone.sha256)
+        return None if file is None else cls(open_runtime(file.read_bytes()), metadata.resize)
+
+    def average(self, encoded: bytes) -> NDArray[np.float32]:
+        """[width] of a picture file; raises UnreadableImageError."""
+        pixels = self.policy.load(encoded)[None]
+        return np.asarray(self.runtime.run(pixels, ["average"])["average"][0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -81,7 +112,8 @@ class ZeroShot:
     imagenet: "ImagenetHead"
     columns: NDArray[np.int64]
     """[classes] ImageNet class numbers; -1 for a class that names none."""
-    outputs: tuple[str, ...] = ("average",)
+    untouched: Untouched | None = field(default=None, repr=False)
+    """None where the model's own backbone is as it was published."""
 
     @classmethod
     def of(cls, metadata: Metadata, named: Mapping[str, str]) -> "ZeroShot | None":
@@ -95,7 +127,19 @@ class ZeroShot:
         names = list(dict.fromkeys(named.values()))
         plural = "es" if len(names) > 1 else ""
         kind = f"zero-shot from the ImageNet class{plural} {', '.join(names)}"
-        return None if imagenet is None else cls(kind, imagenet, columns)
+        untouched = Untouched.of(metadata) if metadata.backbone.tuned else None
+        if imagenet is None or (metadata.backbone.tuned and untouched is None):
+            return None
+        return cls(kind, imagenet, columns, untouched)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The average, where the model's is that of the published backbone."""
+        return () if self.untouched else ("average",)
+
+    def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
+        """The average of the published backbone, where the model's is another."""
+        return {"average": self.untouched.average(encoded)} if self.untouched else {}
 
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """A named class has its ImageNet probability, the unnamed ones share the rest equally.

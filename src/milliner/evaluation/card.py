@@ -70,8 +70,8 @@ def _origin(metadata: Metadata) -> Iterator[tuple[str, str]]:
     yield "Training set", _training_set(metadata)
     yield "Its fingerprint", str(metadata.dataset.get("fingerprint", ""))
     yield "Its licences", _licences(metadata.dataset.get("licences"))
-    yield "Cross-validated on it", _cross_validated(metadata.metrics.get("cross_validated"))
-    yield "Fine-tuning", _table(metadata.metrics.get("fine_tuning"))
+    yield "Cross-validated on it", _figures(metadata.metrics.get("cross_validated"))
+    yield "Fine-tuning", _fine_tuning(metadata.metrics.get("fine_tuning"))
     for key, value in sorted(metadata.lineage.items()):
         yield _TERMS.get(key, key.replace("_", " ").capitalize()), _plain(value)
 
@@ -95,11 +95,12 @@ def runtime_versions() -> Iterator[tuple[str, str]]:
 
 def _backbone(metadata: Metadata) -> str:
     name, found = metadata.backbone.name, available().get(metadata.backbone.name)
+    tuned = "; all its weights were trained on" if metadata.backbone.tuned else ""
     if found is not None and metadata.backbone.sha256.startswith(found.published):
-        return f"{found.name}, {found.licence}, from {found.origin}"
+        return f"{found.name}, {found.licence}, from {found.origin}{tuned}"
     if found is not None:
-        return f"{found.name} with weights that are not its published ones"
-    return name if name.partition(":")[0] in families() else f"{name}, not one of this installation"
+        return f"{found.name} with weights that are not its published ones{tuned}"
+    return f"{name}{tuned}" if name.partition(":")[0] in families() else f"{name}, not one of this installation"
 
 
 def _training_set(metadata: Metadata) -> str:
@@ -118,7 +119,15 @@ def _licences(found: Any) -> str:
     return ", ".join(f"{name} {count(number)}" for name, number in counts)[:_LONGEST]
 
 
-def _cross_validated(figures: Any) -> str:
+def _fine_tuning(figures: Any) -> str:
+    if not isinstance(figures, dict):
+        return ""
+    kept = "kept" if figures.get("kept") is True else "not kept"
+    tuned, linear = _figures(figures.get("tuned")), _figures(figures.get("linear"))
+    return f"{kept}: on pictures held out {tuned}; the linear head {linear}"
+
+
+def _figures(figures: Any) -> str:
     if not isinstance(figures, dict):
         return ""
     accuracy, log_loss = figures.get("accuracy"), figures.get("log_loss")

@@ -52,6 +52,8 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_ON_ITS_SIDE: Final = {turn for orientation, turn in _TURNS.items() if orientation >= 5}
+
 _pillow_quiet: Final = Quiet(r"PIL\.")  # Pillow warns of damaged metadata, which strangers' files are full of
 
 
@@ -93,6 +95,12 @@ def decode(encoded: bytes, shrink_to: int | None = None) -> Image.Image:
             image.draft("RGB", (shrink_to * _SHRINK_MARGIN, shrink_to * _SHRINK_MARGIN))
         image.load()
         return upright_rgb(image)
+
+
+def upright_size(encoded: bytes) -> tuple[int, int]:
+    """Width and height of a picture file as `decode` turns it, from its header; raises UnreadableImageError."""
+    with opened(encoded) as image:
+        return image.size[::-1] if _turn(image) in _ON_ITS_SIDE else image.size
 
 
 def upright_grey(image: Image.Image, shrink_to: int) -> Image.Image:

@@ -1,7 +1,7 @@
 """How a picture becomes the square of pixels that a network sees: one policy, saved in the model file."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -70,6 +70,12 @@ class ResizePolicy:
         """Resizes an RGB image to uint8 [side, side, 3]."""
         side = self.side(image.width, image.height)
         return pixels(image.resize((side, side), _FILTERS[self.filter]))
+
+    def finer(self, times: int) -> Self:
+        """The same with so many times the pixels a side, as far as `MAX_SIZE` allows."""
+        most = min(times, MAX_SIZE // self.size)
+        enlarge = None if self.enlarge is None else self.enlarge * most
+        return replace(self, size=self.size * most, enlarge=enlarge, least=self.least * most)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model's metadata."""

@@ -55,11 +55,12 @@ class EmbeddingCache:
             raise _unusable(path, error) from error
 
     def get(self, sha256: str) -> NDArray[np.float32] | None:
-        """The embedding of a picture file with that content, [width]; None where it is not known."""
+        """The embedding of a picture file with that content, [width]; None where it is not known or is damaged."""
         with self._lock:
             query = "SELECT vector FROM embeddings WHERE sha256 = ? AND recipe = ?"
             row = self._connection.execute(query, (sha256, self._recipe)).fetchone()
-        return None if row is None else np.frombuffer(row[0], np.float32)
+        sound = row is not None and isinstance(row[0], bytes) and len(row[0]) % np.dtype(np.float32).itemsize == 0
+        return np.frombuffer(row[0], np.float32) if sound else None
 
     def put(self, sha256: str, embedding: NDArray[np.float32]) -> None:
         """Adds an embedding; it is on disk after at most 32 more, or at the end."""

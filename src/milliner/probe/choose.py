@@ -1,13 +1,23 @@
-"""Chooses the head's regularisation strength by cross-validation inside the training split."""
+"""Chooses by cross-validation inside the training split: which maps of features the head sees, and its strength.
 
-from dataclasses import dataclass
-from typing import Final
+The maps: the last one alone, or a finer one with it, which finds small things and costs a head more to learn. The finer
+one is taken where it lowers the log loss by more than one standard error of the gain ("one-standard-error rule",
+Breiman et al. 1984): with few pictures it hardly ever can, and should not.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.core.progress import Progress, silent
+from milliner.probe.class_weights import BALANCED, ClassWeights
+from milliner.probe.folds import grouped_folds, stratified_folds, stratified_part
 from milliner.probe.head import Head, Problem, log_softmax
+from milliner.probe.warm_start import WarmStart
 
 STRENGTHS: Final = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 """Strongest first: each fit starts from the one before."""
@@ -16,66 +26,140 @@ MAX_FOLDS: Final = 5
 
 _PATIENCE: Final = 2  # strengths in a row that may be worse than the best before weaker ones are not tried
 
+_MOST_WORK: Final = 200_000  # samples times the heads' columns in one evaluation: a second is some ten of these
+
+_MANY_CLASSES: Final = 50  # from here on two folds, because the time grows with heads times classes
+
 _TOLERANCE: Final = 1e-4  # ten times the final head's: the figures agree to the third digit in half the time
 
 
 @dataclass(frozen=True)
+class Looked:
+    """The samples that a choice is made on."""
+
+    rows: NDArray[np.int64]
+    """[m] their places among all samples."""
+    held_out: NDArray[np.int64]
+    """[m] the fold that each is left out in."""
+    grouped: bool
+    """Whether samples of one group are always left out together."""
+
+
+@dataclass(frozen=True)
 class Choice:
-    """The strength with the lowest cross-validated log loss, and what it gave on the pictures left out."""
+    """The settings with the lowest cross-validated log loss, and what they gave on the samples left out."""
 
     strength: float
+    width: int
+    """How many of the embedding's numbers the head sees, from the first one on."""
     accuracy: float
     log_loss: float
-    folds: int
+    looked: Looked = field(repr=False, compare=False)
+    logits: NDArray[np.float32] = field(repr=False, compare=False)
+    """[m, classes] of the samples that were looked at, each by the head that it was left out of."""
+    losses: NDArray[np.float32] = field(repr=False, compare=False)
+    """[m] what they cost."""
 
-    def metrics(self) -> dict[str, float | int]:
+    @property
+    def folds(self) -> int:
+        """In how many parts the samples were left out."""
+        return int(self.looked.held_out.max()) + 1
+
+    def metrics(self) -> dict[str, Any]:
         """As it stands in a model's metadata."""
-        return {"accuracy": self.accuracy, "log_loss": self.log_loss, "folds": self.folds}
+        return {
+            "accuracy": self.accuracy,
+            "log_loss": self.log_loss,
+            "folds": self.folds,
+            "grouped": self.looked.grouped,
+            "samples": len(self.looked.rows),
+        }
 
 
-def choose_strength(
+def look_at(targets: NDArray[np.int64], classes: int, seed: int, groups: NDArray[np.int64] | None = None) -> Looked:
+    """Which samples are looked at, in which folds; every class needs two samples or more.
+
+    Of very many samples some: on the helmets the best strength is the same from 5 to 150 pictures of each class.
+    """
+    folds = int(min(MAX_FOLDS if classes <= _MANY_CLASSES else 2, np.bincount(targets, minlength=classes).min()))
+    rows = stratified_part(targets, _MOST_WORK // (folds * (1 if classes == 2 else classes)), folds, seed)
+    some = targets[rows]
+    together = None if groups is None else grouped_folds(some, groups[rows], folds, seed)
+    held_out = stratified_folds(some, folds, seed) if together is None else together
+    return Looked(rows, held_out, together is not None)
+
+
+def choose(
     embeddings: NDArray[np.float32],
     targets: NDArray[np.int64],
     classes: int,
     seed: int,
     progress: Progress = silent,
+    counted: ClassWeights = BALANCED,
+    *,
+    widths: Sequence[int] = (),
+    groups: NDArray[np.int64] | None = None,
+    warm: WarmStart | None = None,
 ) -> Choice:
-    """Stratified k-fold over `STRENGTHS` on [n, width] embeddings; every class needs two samples or more.
+    """Chooses width and strength; log loss decides, since it tells good from better where few are wrong.
 
-    Log loss decides, not accuracy, because it still tells good from better where few pictures are wrong.
+    Args:
+        embeddings: [n, width].
+        targets: [n] class numbers; every class has two samples or more.
+        classes: how many there are.
+        seed: decides the folds.
+        progress: told of the fits.
+        counted: how much the samples of each class count.
+        widths: the numbers of the embedding that heads may see, narrowest first; all of them where none is given.
+        groups: [n] numbers of groups whose samples are left out together, where that leaves enough.
+        warm: directions that a head may begin with.
     """
-    folds = int(min(MAX_FOLDS, np.bincount(targets, minlength=classes).min()))
-    held_out = stratified_folds(targets, folds, seed)
-    parts = [held_out == fold for fold in range(folds)]
-    problem = Problem.of(embeddings, targets, classes, parts)
-    heads: list[Head] = []
-    best, worse = Choice(0.0, 0.0, np.inf, folds), 0
-    with progress("cross-validate", len(STRENGTHS)) as advance:
-        for strength in STRENGTHS:
-            heads = problem.fit(strength, heads, _TOLERANCE)
-            logits = np.empty((len(targets), classes), np.float32)
-            for part, head in zip(parts, heads, strict=True):
-                logits[part] = head.logits(embeddings[part])
-            found = _measure(strength, logits, targets, folds)
-            best, worse = (found, 0) if found.log_loss < best.log_loss else (best, worse + 1)
-            advance()
-            if worse == _PATIENCE:
-                break
+    looked = look_at(targets, classes, seed, groups)
+    tried = tuple(widths) or (embeddings.shape[1],)
+    best: Choice | None = None
+    with progress("cross-validate", len(tried) * len(STRENGTHS)) as advance:
+        for width in tried:
+            seen = embeddings[looked.rows, :width]
+            samples = warm.extended(seen) if warm else seen
+            found = _strength(samples, width, targets[looked.rows], classes, looked, counted)
+            best = found if best is None or _clearly_better(found, best) else best
+            advance(len(STRENGTHS))
+    if best is None:
+        raise ValueError("there is no width to choose from")
     return best
 
 
-def _measure(strength: float, logits: NDArray[np.float32], targets: NDArray[np.int64], folds: int) -> Choice:
-    log_loss = -float(log_softmax(logits)[np.arange(len(targets)), targets].mean())
-    return Choice(strength, float((logits.argmax(axis=1) == targets).mean()), log_loss, folds)
+def _strength(
+    samples: NDArray[np.float32],
+    width: int,
+    targets: NDArray[np.int64],
+    classes: int,
+    looked: Looked,
+    counted: ClassWeights,
+) -> Choice:
+    """The best strength for [m, columns] samples."""
+    parts = [looked.held_out == fold for fold in range(int(looked.held_out.max()) + 1)]
+    problem = Problem.of(samples, targets, classes, parts, counted)
+    heads: list[Head] = []
+    best: Choice | None = None
+    worse = 0
+    for strength in STRENGTHS:
+        heads = problem.fit(strength, heads, _TOLERANCE)
+        logits = np.empty((len(targets), classes), np.float32)
+        for part, head in zip(parts, heads, strict=True):
+            logits[part] = head.logits(samples[part])
+        losses = -log_softmax(logits)[np.arange(len(targets)), targets]
+        accuracy = float((logits.argmax(axis=1) == targets).mean())
+        found = Choice(strength, width, accuracy, float(losses.mean()), looked, logits, losses)
+        best, worse = (found, 0) if best is None or found.log_loss < best.log_loss else (best, worse + 1)
+        if worse == _PATIENCE:
+            break
+    if best is None:
+        raise ValueError("there is no strength to choose from")
+    return best
 
 
-def stratified_folds(targets: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """[n] the fold of every sample; each class is dealt out evenly, in an order that the seed decides."""
-    random = np.random.default_rng(seed)
-    dealt = np.empty(len(targets), np.int64)
-    start = 0
-    for label in range(int(targets.max()) + 1):
-        places = random.permutation(np.flatnonzero(targets == label))
-        dealt[places] = (start + np.arange(len(places))) % folds
-        start += len(places)  # the next class goes on where this one stopped, so that folds stay equal in size
-    return dealt
+def _clearly_better(found: Choice, simpler: Choice) -> bool:
+    """Whether the losses differ by more than one standard error of their mean difference."""
+    gains = simpler.losses - found.losses
+    return bool(gains.mean() > gains.std() / math.sqrt(len(gains)))

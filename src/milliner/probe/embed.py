@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.backbones.backbone import GRAPH_VERSION, Backbone, Reference
-from milliner.classifier.runtime import Runtime
 from milliner.core.errors import UnreadableImageError
 from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Progress, silent
@@ -20,6 +19,7 @@ from milliner.core.sample import Dataset, fingerprint
 from milliner.images.decode import DECODER
 from milliner.images.resize import ResizePolicy
 from milliner.probe.cache import EmbeddingCache
+from milliner.runtimes.runtime import Runtime, open_runtime
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ _opening: Final = Lock()
 
 @lru_cache(maxsize=1)
 def _opened(backbone: Reference) -> Runtime:
-    return Runtime(backbone.open().onnx_file().read_bytes())
+    return open_runtime(backbone.open().onnx_file().read_bytes())
 
 
 def _runtime(backbone: Reference) -> Runtime:

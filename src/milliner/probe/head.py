@@ -8,17 +8,22 @@ one minimum. In the names of scikit-learn's LogisticRegression: C = 1 / (n * str
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from milliner.probe.class_weights import BALANCED, ClassWeights
 
 Floats = NDArray[np.float64]
 
 _MEMORY: Final = 10  # curvature pairs that are remembered
 _ON_ONE_CORE: Final = 2**18  # multiplications that OpenBLAS does not spread over the cores
 _LEAST_ROWS, _MOST_ROWS = 8, 64
+_MOST_COLUMNS, _MANY_COLUMNS = 12, 128
+_MOST_LOGITS: Final = 2**20  # of all heads that are held at once: what memory is used does not grow with the samples
+_MOST_PARAMETERS: Final = 2**21  # of the heads that are fitted together: each is remembered some thirty times
 _MAX_ITERATIONS: Final = 500
 TOLERANCE: Final = 1e-5
 """Largest entry of the gradient at the minimum, in units of the loss."""
@@ -48,12 +53,6 @@ def log_softmax(logits: NDArray[np.float32], axis: int = -1) -> NDArray[np.float
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)), np.float32)
 
 
-def balanced_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """A weight for each sample, mean 1, so that every class counts the same in total."""
-    counts = np.bincount(targets, minlength=classes)
-    return np.asarray(len(targets) / (np.count_nonzero(counts) * counts[targets]), np.float32)
-
-
 @dataclass(frozen=True)
 class Problem:
     """What heads are fitted to: samples, and how much each of them counts for each of the heads."""
@@ -61,8 +60,6 @@ class Problem:
     samples: NDArray[np.float32]
     """[n, width] embeddings less their mean: the bias is then nearly independent of the weights, which halves the
     iterations and changes nothing else."""
-    turned: NDArray[np.float32]
-    """[width, n] the same."""
     centre: NDArray[np.float32]
     """[width] that mean."""
     targets: NDArray[np.int64]
@@ -78,18 +75,20 @@ class Problem:
         targets: NDArray[np.int64],
         classes: int,
         left_out: Sequence[NDArray[np.bool_]] = (),
+        counted: ClassWeights = BALANCED,
     ) -> "Problem":
         """The problem for [n, width] embeddings: a head for each [n] mask of samples to leave out, or one for all.
 
-        Raises ValueError when an embedding is not finite.
+        The embeddings are copied once; a fit needs little more. Raises ValueError when one is not finite.
         """
-        if not np.isfinite(embeddings).all():
+        with np.errstate(invalid="ignore", over="ignore"):
+            centre = embeddings.mean(axis=0)  # not finite where one of them is not
+        if not np.isfinite(centre).all():
             raise ValueError("embeddings must be finite")
-        centre = embeddings.mean(axis=0)
         samples = embeddings - centre
         masks = left_out or [np.zeros(len(targets), np.bool_)]
-        weights = np.stack([_shares(targets, classes, ~mask) for mask in masks])
-        return cls(samples, np.ascontiguousarray(samples.T), centre, targets, classes, weights)
+        weights = np.stack([_shares(targets, classes, ~mask, counted) for mask in masks])
+        return cls(samples, centre, targets, classes, weights)
 
     def fit(self, strength: float, start: Sequence[Head] = (), tolerance: float = TOLERANCE) -> list[Head]:
         """The heads, which are the best ones there are; `start` only saves iterations.
@@ -106,6 +105,11 @@ class Problem:
 
     def _fit(self, rows: int, strength: float, start: Sequence[Head], tolerance: float) -> list[Head]:
         shape = (len(self.weights), rows, self.samples.shape[1] + 1)
+        together = max(1, _MOST_PARAMETERS // (rows * shape[-1]))
+        if together < len(self.weights):
+            parts = [slice(first, first + together) for first in range(0, len(self.weights), together)]
+            problems = [(replace(self, weights=self.weights[part]), start[part]) for part in parts]
+            return [head for one, begin in problems for head in one._fit(rows, strength, begin, tolerance)]
         initial = np.zeros(shape)
         for place, head in enumerate(start):
             initial[place, :, :-1], initial[place, :, -1] = head.weight, head.bias + head.weight @ self.centre
@@ -122,23 +126,38 @@ class Problem:
     def _losses_and_gradients(self, parameters: Floats, strength: float) -> tuple[Floats, Floats]:
         """[heads] losses and their gradients for [heads, rows, width + 1] parameters; one row stands for two classes.
 
-        All heads are computed at once, because the time goes into reading the samples.
+        All heads are computed at once, because the time goes into reading the samples, and some samples after others.
         """
         heads, rows, _ = parameters.shape
-        weight, places = parameters[..., :-1].astype(np.float32), np.arange(len(self.targets))
-        products = np.ascontiguousarray(_product(self.samples, weight.reshape(heads * rows, -1).T).T)
-        logits = products.reshape(heads, rows, -1) + parameters[..., -1:].astype(np.float32)
+        weight = parameters[..., :-1].astype(np.float32)
+        gradient = np.zeros_like(parameters)
+        gradient[..., :-1] = strength * weight
+        losses = strength / 2 * np.square(weight, dtype=np.float64).sum(axis=(1, 2))
+        step = max(_MOST_ROWS, _MOST_LOGITS // (heads * rows))
+        for first in range(0, len(self.targets), step):
+            part = slice(first, first + step)
+            of_truth, residual = self._residual(part, weight, parameters[..., -1:].astype(np.float32))
+            turned = _summed_product(residual.reshape(heads * rows, -1), self.samples[part])
+            gradient[..., :-1] += turned.reshape(weight.shape)
+            gradient[..., -1] += residual.sum(axis=2)
+            losses -= (self.weights[:, part] * of_truth).sum(axis=1, dtype=np.float64)
+        return losses, gradient
+
+    def _residual(
+        self, part: slice, weight: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of some samples: the log probability of their classes, [heads, some], and what each adds to the gradient
+        by its logits, [heads, rows, some].
+        """
+        heads, rows, width = weight.shape
+        targets = self.targets[part]
+        places = np.arange(len(targets))
+        products = product(self.samples[part], weight.reshape(heads * rows, width).T)
+        logits = np.ascontiguousarray(products.T).reshape(heads, rows, -1) + bias
         log_probabilities = log_softmax(_both(logits, axis=1) if rows == 1 else logits, axis=1)
         residual = np.exp(log_probabilities)
-        residual[:, self.targets, places] -= 1
-        residual = residual[:, -rows:] * self.weights[:, None, :]
-        gradient = np.empty_like(parameters)
-        gradient[..., :-1] = _product(self.turned, residual.reshape(heads * rows, -1).T).T.reshape(weight.shape)
-        gradient[..., :-1] += strength * weight
-        gradient[..., -1] = residual.sum(axis=2)
-        of_truth = log_probabilities[:, self.targets, places]
-        penalty = strength / 2 * np.square(weight, dtype=np.float64).sum(axis=(1, 2))
-        return penalty - (self.weights * of_truth).sum(axis=1, dtype=np.float64), gradient
+        residual[:, targets, places] -= 1
+        return log_probabilities[:, targets, places], residual[:, -rows:] * self.weights[:, None, part]
 
 
 def fit_head(
@@ -148,16 +167,21 @@ def fit_head(
     strength: float,
     start: Head | None = None,
     tolerance: float = TOLERANCE,
+    counted: ClassWeights = BALANCED,
 ) -> Head:
     """Fits one head to [n, width] embeddings and [n] class numbers, as `Problem.fit` does."""
-    (head,) = Problem.of(embeddings, targets, classes).fit(strength, [start] if start else [], tolerance)
+    (head,) = Problem.of(embeddings, targets, classes, counted=counted).fit(
+        strength, [start] if start else [], tolerance
+    )
     return head
 
 
-def _shares(targets: NDArray[np.int64], classes: int, counted: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """[n] weights that sum to 1 over the samples that are counted, and are 0 elsewhere."""
+def _shares(
+    targets: NDArray[np.int64], classes: int, fitted: NDArray[np.bool_], counted: ClassWeights
+) -> NDArray[np.float32]:
+    """[n] weights that sum to 1 over the samples that are fitted, and are 0 elsewhere."""
     shares = np.zeros(len(targets), np.float32)
-    shares[counted] = balanced_weights(targets[counted], classes) / np.float32(counted.sum())
+    shares[fitted] = counted.of(targets[fitted], classes) / np.float32(fitted.sum())
     return shares
 
 
@@ -167,19 +191,52 @@ def _both(gap: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return np.concatenate([-half, half], axis)
 
 
-def _product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``matrix @ columns``, a few rows at a time where the columns are few.
+def product(matrix: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``matrix @ columns``, a few rows and columns at a time where there are not very many columns.
 
     BLAS would spread the whole over the cores and wait for the slowest, which on a busy machine takes ten times as
     long, and whose sums depend on how many cores there are; few rows are too little for it to spread.
     """
-    columns = np.asfortranarray(columns)
-    rows = min(_MOST_ROWS, _ON_ONE_CORE // columns.size)
-    if rows < _LEAST_ROWS:
+    some = _columns_at_once(*columns.shape)
+    if some == 0:
         return matrix @ columns
-    count = len(matrix) // rows
-    blocks = matrix[: count * rows].reshape(count, rows, matrix.shape[1]) @ columns
-    return np.concatenate([blocks.reshape(count * rows, columns.shape[1]), matrix[count * rows :] @ columns])
+    found = np.empty((len(matrix), columns.shape[1]), np.float32)
+    for first in range(0, columns.shape[1], some):
+        group = np.asfortranarray(columns[:, first : first + some])
+        count, rows = _blocks(len(matrix), group.size)
+        whole = count * rows
+        blocks = matrix[:whole].reshape(count, rows, matrix.shape[1]) @ group
+        found[:whole, first : first + some] = blocks.reshape(whole, group.shape[1])
+        found[whole:, first : first + some] = matrix[whole:] @ group
+    return found
+
+
+def _summed_product(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``rows @ matrix`` for [few, n] and [n, width], a few of the n at a time, as `product` does it."""
+    width = matrix.shape[1]
+    some = _columns_at_once(width, len(rows))
+    if some == 0:
+        return rows @ matrix
+    found = np.empty((len(rows), width), np.float32)
+    for first in range(0, len(rows), some):
+        group = rows[first : first + some]
+        count, length = _blocks(len(matrix), len(group) * width)
+        whole = count * length
+        blocks = np.ascontiguousarray(group[:, :whole].reshape(len(group), count, length).transpose(1, 0, 2))
+        products = blocks @ matrix[:whole].reshape(count, length, width)
+        found[first : first + some] = products.sum(axis=0) + group[:, whole:] @ matrix[whole:]
+    return found
+
+
+def _columns_at_once(width: int, columns: int) -> int:
+    """Of so many columns; 0 where the whole is better left to BLAS."""
+    return 0 if columns > _MANY_COLUMNS else min(_MOST_COLUMNS, _ON_ONE_CORE // (_LEAST_ROWS * width))
+
+
+def _blocks(length: int, size: int) -> tuple[int, int]:
+    """How many blocks of how many rows, for that many multiplications a row."""
+    rows = min(_MOST_ROWS, _ON_ONE_CORE // size)
+    return length // rows, rows
 
 
 def _minimise(function: Callable[[Floats], tuple[Floats, Floats]], start: Floats, tolerance: float) -> Floats:

@@ -52,6 +52,8 @@ test = 0.3
 [train]
 size = {size}           # pixels a side that the network sees; smaller is faster, larger sees smaller things
 abstain_below = 0.0  # 0.8 would mark pictures whose best probability is under 80 % as doubtful
+# abstain_far = 0.005               # marks what is unlike the training pictures; 0 never does
+# min_recall = {{ nohelmet = 0.99 }}  # find at least 99 % of these, at the price of false alarms
 """
 
 _EXAMPLE: Final = """#

@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -29,6 +30,8 @@ from milliner.images.reencode import Reencoding
 from milliner.images.resize import MAX_SIZE
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
+from milliner.training.finetune.settings import FineTuning
+from milliner.training.wishes import DEFAULT_FAR, Wishes
 
 SETTINGS_NAME: Final = "milliner.toml"
 
@@ -61,6 +64,37 @@ class ClassSettings(_Strict):
         return value
 
 
+_TUNING: Final = FineTuning()
+
+
+class FineTuneSettings(_Strict):
+    """``[train.fine_tune]``: where the table is there, the whole network is trained on."""
+
+    epochs: int = _TUNING.epochs
+    """Times that every picture is seen, at most."""
+    size: int | None = _TUNING.size
+    """Pixels a side that the network sees, a multiple of 32."""
+    batch: int = _TUNING.batch
+    """Pictures a step."""
+    rate: float = _TUNING.rate
+    """Highest learning rate of the backbone, as a share of its weights' size."""
+    head_rate: float = _TUNING.head_rate
+    """Highest learning rate of the head, as a share of its weights' size."""
+    patience: int = _TUNING.patience
+    """Epochs in a row that may bring no lower validation loss."""
+    device: Literal["auto", "cpu", "cuda"] = _TUNING.device
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        _checked(lambda: self.tuning)
+        return self
+
+    @property
+    def tuning(self) -> FineTuning:
+        """For the training."""
+        return FineTuning(**self.model_dump())
+
+
 class TrainSettings(_Strict):
     """``[train]``."""
 
@@ -70,8 +104,23 @@ class TrainSettings(_Strict):
     """A checkpoint of the same network in place of the published weights; a path from the project's folder."""
     size: Annotated[int, Field(ge=32, le=MAX_SIZE)] | None = None
     """Pixels a side of the square that the network sees, a multiple of its stride; without it the backbone's own."""
+    min_recall: dict[str, float] = {}
+    """Of each class named: the share of its pictures that must be found."""
+    max_false_alarms: float | dict[str, float] = {}
+    """The share of the pictures of other classes that may be called a class; a number is for those named elsewhere."""
+    cost: dict[str, float] = {}
+    """Of each class named: what it costs to miss it."""
+    class_weight: dict[str, float] = {}
+    """Of each class named: a factor on what its pictures count in the fit."""
+    balanced: bool = True
+    """Every class counts the same in the fit, however many pictures it has."""
     abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The model abstains where its best probability is lower."""
+    """The model abstains where the probability of what it says is lower."""
+    abstain_margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The model abstains where the best two classes are closer."""
+    abstain_far: Annotated[float, Field(ge=0, le=0.5)] = DEFAULT_FAR
+    """The model abstains on what is unlike the training pictures: on this share of pictures like these."""
+    fine_tune: FineTuneSettings | None = None
 
     @field_validator("backbone")
     @classmethod
@@ -84,6 +133,18 @@ class TrainSettings(_Strict):
     def _check_size(cls, value: int | None, info: ValidationInfo) -> int | None:
         _check_backbone(info.data.get("backbone", DEFAULT), value)
         return value
+
+    @field_validator("min_recall", "max_false_alarms", "cost", "class_weight")
+    @classmethod
+    def _check_wish(cls, value: float | dict[str, float], info: ValidationInfo) -> float | dict[str, float]:
+        wish: dict[str, Any] = {str(info.field_name): value}
+        _checked(lambda: Wishes(**wish))
+        return value
+
+    @property
+    def wishes(self) -> Wishes:
+        """What training is asked for."""
+        return Wishes(**{wish.name: getattr(self, wish.name) for wish in fields(Wishes)})
 
 
 def _check_backbone(name: str, size: int | None) -> None:
@@ -273,6 +334,7 @@ def _keys_of(table: list[str]) -> list[str]:
         "fetch.secrets": SecretSettings,
         "pack": PackSettings,
         "train": TrainSettings,
+        "train.fine_tune": FineTuneSettings,
     }
     name = "classes" if table[:1] == ["classes"] else ".".join(table)
     return list(tables.get(name, Settings).model_fields)

@@ -185,15 +185,18 @@ class Train(Stage):
             project.packed / "train.rec",
             into=project.model,
             init=settings.init,
-            abstain_below=settings.train.abstain_below,
+            wishes=settings.train.wishes,
             size=settings.train.size,
             backbone=settings.train.backbone,
             weights=project.folder / settings.train.weights if settings.train.weights else None,
             seed=settings.seed,
             cache=project.memory / CACHE_NAME,
+            fine_tune=settings.train.fine_tune.tuning if settings.train.fine_tune else None,
             progress=progress,
         )
-        return Outcome(f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}")
+        told = f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}"
+        tuned = result.fine_tuning
+        return Outcome(f"{told}; fine-tuning {tuned.sentence()}" if tuned else told)
 
 
 class Evaluate(Stage):

@@ -14,21 +14,19 @@ from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import load_model_from_string
 
 from milliner.backbones.backbone import DEFAULT, Backbone, available
 from milliner.backbones.cost import multiplications
-from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, SettingsError, UnreadableImageError
 from milliner.core.parallel import Spread, available_cores
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset, Sample
 from milliner.images.resize import ResizePolicy
 from milliner.probe.cache import EmbeddingCache
-from milliner.probe.choose import Choice, choose_strength, stratified_folds
+from milliner.probe.choose import choose
 from milliner.probe.embed import embed, recipe
-from milliner.probe.head import Problem, log_softmax
+from milliner.runtimes.runtime import open_runtime
 
 MAX_PICTURES: Final = 2000
 """So many pictures are compared over; with them an accuracy of 97 % is known to 0.4 points."""
@@ -156,7 +154,7 @@ def _costs(net: Backbone, size: int | None) -> Trial | None:
     except SettingsError:
         return None
     graph = net.onnx_file().read_bytes()
-    runtime, grey = Runtime(graph), np.full((1, side, side, 3), 128, np.uint8)
+    runtime, grey = open_runtime(graph), np.full((1, side, side, 3), 128, np.uint8)
     times = []
     for _ in range(_TIMED + 1):  # the first one sets memory aside
         start = perf_counter()
@@ -191,8 +189,8 @@ def _measured(
     counts = np.bincount(embedded.targets, minlength=classes)
     if classes < 2 or counts.min() < 2:
         raise DatasetError(f"{pictures.name} needs two classes with two usable pictures each; add pictures.")
-    choice = choose_strength(embedded.embeddings, embedded.targets, classes, seed, progress)
-    losses = _losses(embedded.embeddings, embedded.targets, classes, seed, choice)
+    choice = choose(embedded.embeddings, embedded.targets, classes, seed, progress, widths=net.widths)
+    losses = choice.losses
     return Trial(
         costs.name,
         costs.size,
@@ -203,19 +201,6 @@ def _measured(
         log_loss=float(losses.mean()),
         standard_error=float(losses.std() / np.sqrt(len(losses))),
     )
-
-
-def _losses(
-    embeddings: NDArray[np.float32], targets: NDArray[np.int64], classes: int, seed: int, choice: Choice
-) -> NDArray[np.float64]:
-    """[n] the log loss of every picture, from the head that was fitted without it."""
-    held_out = stratified_folds(targets, choice.folds, seed)
-    parts = [held_out == fold for fold in range(choice.folds)]
-    losses = np.empty(len(targets))
-    for part, head in zip(parts, Problem.of(embeddings, targets, classes, parts).fit(choice.strength), strict=True):
-        chances = log_softmax(head.logits(embeddings[part]))
-        losses[part] = -chances[np.arange(len(chances)), targets[part]]
-    return losses
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from typing import Any, Final
 from milliner.backbones.backbone import Backbone, available
 from milliner.backbones.backbone import backbone as find_backbone
 from milliner.core.errors import SettingsError
+from milliner.core.imagenet import class_index
 from milliner.core.parallel import Spread
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
+from milliner.probe.warm_start import Named
 from milliner.training.auto import AutoChoice, choose_backbone
 
 AUTO: Final = "auto"
@@ -35,6 +37,11 @@ class Settled:
         return {"backbone_licence": self.net.licence, "backbone_origin": self.net.origin}
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """As a run keeps it; the weights by their content, since a file's name says little."""
+        return {"backbone": self.net.name, "weights": self.net.sha256[:12], "size": self.policy.size}
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """What the comparison found, without timings, which differ from run to run."""
         return {} if self.auto is None else {"backbones": [trial.figures() for trial in self.auto.trials]}
@@ -45,6 +52,13 @@ class Settled:
             "backbone": {"name": self.net.name, "sha256": self.net.sha256, "size": self.policy.size}
         }
         return document if self.auto is None else document | {"auto": self.auto.to_json()}
+
+
+def begin_as(net: Backbone, init: Mapping[str, str]) -> Named | None:
+    """The ImageNet classes that a head on this backbone begins with; None where it has no linear classifier of them."""
+    if not init or not net.has_imagenet_head or not (imagenet := net.imagenet_head()).linear:
+        return None
+    return Named(imagenet.weight, tuple(sorted({class_index(name) for name in init.values()})))
 
 
 @dataclass(frozen=True)

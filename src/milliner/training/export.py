@@ -2,43 +2,58 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, helper, load_model_from_string, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-from milliner.backbones.backbone import Backbone
 from milliner.classifier.metadata import METADATA_KEY, Metadata
 from milliner.classifier.model import Model
 from milliner.core.errors import ModelError
 from milliner.core.parallel import ordered_map
 from milliner.images.files import atomic_file
 from milliner.probe.head import Head, log_softmax
+from milliner.training.distance import Distance
+from milliner.training.distance_graph import append_distance
 
 TOLERANCE: Final = 1e-4
-"""How far probabilities, logits and embeddings of the written file may be from what was trained."""
+"""How far probabilities, logits, embeddings and distances of the written file may be from what was trained."""
+
+
+class Body(Protocol):
+    """What a head is put on: a backbone as it is published, or with weights that were trained on."""
+
+    @property
+    def width(self) -> int:
+        """How many of the embedding's numbers are of the `features`; the others are of the `detail`."""
+        ...
+
+    def graph(self) -> ModelProto:
+        """From `image` to what `Backbone.build` promises; a copy that may be changed."""
+        ...
 
 
 def export(
     path: Path,
-    backbone: Backbone,
+    backbone: Body,
     head: Head,
     metadata: Metadata,
     pictures: Sequence[bytes],
     embeddings: NDArray[np.float32],
+    distance: Distance | None = None,
 ) -> float:
     """Writes the model file under a temporary name, loads it back, compares, and only then gives it its name.
 
     `pictures` are encoded samples and `embeddings` [n, width] what training saw of them. Returns the largest
-    difference over probabilities, logits and embeddings. Raises ModelError when it exceeds `TOLERANCE`.
+    difference over probabilities, logits, embeddings and distances. Raises ModelError when it exceeds `TOLERANCE`.
     """
-    content = assemble(backbone, head, metadata).SerializeToString(deterministic=True)
+    content = assemble(backbone, head, metadata, distance).SerializeToString(deterministic=True)
     with atomic_file(path) as file:
         file.write(content)
         file.seek(0)
         written = Model(path, file.read())
-        difference = _largest_difference(written, head, pictures, embeddings)
+        difference = _largest_difference(written, head, pictures, embeddings, distance)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"{path} was not written: its outputs differ by {difference:.1e} from what was trained "
@@ -47,14 +62,14 @@ def export(
     return difference
 
 
-def assemble(backbone: Backbone, head: Head, metadata: Metadata) -> ModelProto:
+def assemble(backbone: Body, head: Head, metadata: Metadata, distance: Distance | None = None) -> ModelProto:
     """The backbone's graph with the head on it.
 
     `logits` and `probabilities` [N, classes] come from the embedding; `heatmap` [N, classes, h, w] is the same head
     applied to every cell of the maps that the embedding is pooled from, each divided by what its pooled row is divided
-    by (class activation map, Zhou et al. 2016, arXiv:1512.04150).
+    by (class activation map, Zhou et al. 2016, arXiv:1512.04150); `distance` [N] where one is given.
     """
-    model = load_model_from_string(backbone.onnx_file().read_bytes())
+    model = backbone.graph()
     graph, classes = model.graph, len(metadata.labels)
     graph.initializer.extend(
         [
@@ -78,12 +93,14 @@ def assemble(backbone: Backbone, head: Head, metadata: Metadata) -> ModelProto:
     del graph.output[:]
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in shapes.items())
     graph.output.extend(kept)
+    if distance is not None:
+        append_distance(graph, distance)
     graph.name = "milliner"
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     return model
 
 
-def _add_heatmap(graph: GraphProto, backbone: Backbone, head: Head) -> None:
+def _add_heatmap(graph: GraphProto, backbone: Body, head: Head) -> None:
     """`heatmap` in as many cells as the finest map has of which the head makes use."""
     bias = numpy_helper.from_array(np.ascontiguousarray(head.bias[None, :, None, None]), "head.map_bias")
     graph.initializer.append(bias)
@@ -121,10 +138,16 @@ def _evidence(graph: GraphProto, name: str, weight: NDArray[np.float32]) -> str:
 
 
 def _largest_difference(
-    written: Model, head: Head, pictures: Sequence[bytes], embeddings: NDArray[np.float32]
+    written: Model,
+    head: Head,
+    pictures: Sequence[bytes],
+    embeddings: NDArray[np.float32],
+    distance: Distance | None,
 ) -> float:
     logits = head.logits(embeddings)
     trained = {"embedding": embeddings, "logits": logits, "probabilities": np.exp(log_softmax(logits))}
+    if distance is not None:
+        trained["distance"] = distance(embeddings)
     found = list(ordered_map(lambda picture: written.look(picture, list(trained)), pictures))
     differences = [
         np.abs(outputs[name] - values[row]).max()

@@ -1,68 +1,33 @@
-"""The training pipeline, top to bottom: open, embed, choose, fit, write, compare."""
+"""The training pipeline, top to bottom: open, embed, refuse, choose and fit, fine-tune, write, round, keep."""
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
-from typing import Any, Final
-
-import numpy as np
 
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT
 from milliner.classifier.metadata import BackboneIdentity, Metadata
-from milliner.classifier.operating_point import OperatingPoint
-from milliner.core.errors import DatasetError, SettingsError
-from milliner.core.imagenet import class_index
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
 from milliner.probe.cache import default_cache
-from milliner.probe.choose import Choice, choose_strength
-from milliner.probe.embed import Embedded, embed
-from milliner.probe.head import fit_head
+from milliner.probe.embed import embed
 from milliner.shards.dataset import open_dataset
-from milliner.training.backbones import Request, Settled
+from milliner.training.backbones import Request, begin_as
 from milliner.training.export import export
-
-_COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What training made and how it went."""
-
-    model: Path
-    labels: tuple[str, ...]
-    samples: int
-    set_aside: Mapping[str, str]
-    seconds: Mapping[str, float]
-    """`embed`, `fit` (cross-validation and the final head) and `total`."""
-    choice: Choice
-    hits: int
-    misses: int
-    difference: float
-    """Largest difference between the written file's outputs and what was trained, over real samples."""
-    settled: Settled
-    """The backbone, and how it was chosen where it was."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The `train --json` shape."""
-        return {
-            "model": str(self.model),
-            "labels": list(self.labels),
-            "samples": self.samples,
-            "seconds": dict(self.seconds),
-            "cross_validated": self.choice.metrics(),
-            "cache": {"hits": self.hits, "misses": self.misses},
-            "strength": self.choice.strength,
-            **self.settled.to_json(),
-            "difference": self.difference,
-            "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
-        }
+from milliner.training.finetune.settings import FineTuning
+from milliner.training.finetune.tune import Tuner, check_fine_tuning
+from milliner.training.fit import fit
+from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
+from milliner.training.pictures import compared_rows, describe
+from milliner.training.refusals import check_embedded, check_head, check_init, check_labels, check_model_path
+from milliner.training.result import TrainResult as TrainResult
+from milliner.training.runs import Run, content_hash, record, sha256_of
+from milliner.training.solution import Solution
+from milliner.training.stopwatch import Stopwatch
+from milliner.training.wishes import Wishes
 
 
 def train(
@@ -70,26 +35,29 @@ def train(
     *,
     into: str | Path,
     init: Mapping[str, str] | None = None,
-    abstain_below: float = 0.0,
+    wishes: Wishes | None = None,
     size: int | None = None,
     backbone: str = DEFAULT,
     weights: str | Path | None = None,
     seed: int = 0,
     engine: str = "local",
     cache: str | Path | None = None,
+    fine_tune: FineTuning | None = None,
+    int8: bool = False,
+    allow_drop: float | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
     """Fits a new head to a pretrained backbone and writes one ``.onnx`` file.
 
     Only the given dataset is looked at: give the training split. The same dataset, options and version give the
-    same bytes.
+    same bytes. Each training also leaves a folder in ``runs/`` beside the model; see `history`.
 
     Args:
         dataset: a folder of class folders, a ``.rec`` file, a URL of one of these, or an open dataset.
         into: the model file, ending in ``.onnx``.
         init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``; evaluations then
             compare with what the network could do before training.
-        abstain_below: the model abstains where its best probability is lower, 0 to below 1.
+        wishes: what is stated of its classes' recall, false alarms, costs and weights, and of when to abstain.
         size: pixels a side of the square that the network sees, a multiple of the backbone's stride; the backbone's
             own when left out.
         backbone: a name of `list_backbones`, ``onnx:FILE``, ``hf:REPO`` or ``timm:NAME``; ``auto`` compares those
@@ -98,111 +66,127 @@ def train(
         seed: decides the folds of the cross-validation.
         engine: what embeds the pictures: ``local`` for this machine's cores, ``ray`` for a cluster's machines.
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
+        fine_tune: trains the whole network on as well; it is written if it beats the linear head on pictures of the
+            training split that are held out. Needs PyTorch.
+        int8: writes the model in 8-bit integers as well, as ``m.int8.onnx`` beside ``m.onnx``; see `quantise`.
+        allow_drop: points of accuracy that 8 bits may cost; 0.5 when left out.
         progress: told of every picture and fit.
 
     Raises:
-        DatasetError: there are fewer than two classes, or a class has fewer than two usable pictures.
-        ModelError: the written file does not do what was trained.
+        DatasetError: there are fewer than two classes, or names that differ only by case; a class has fewer than two
+            usable pictures; all pictures are the same.
+        ModelError: the written file does not do what was trained; 8 bits cost more than is allowed, in which case the
+            model and its run stand.
+        MillinerError: embeddings that are not finite; a cache or a run's folder that cannot be written.
         SettingsError: an option does not hold together.
     """
-    start = perf_counter()
+    watch = Stopwatch()
     check_seed(seed)
-    path, request = _model_path(into), Request.of(backbone, weights, size, init or {})
-    point = _operating_point(abstain_below)
+    path, request = check_model_path(into), Request.of(backbone, weights, size, init or {})
+    wishes = wishes or Wishes()
+    if fine_tune is not None:
+        check_fine_tuning(fine_tune, request.net)
+    allowed = check_allowed_drop(ALLOWED_DROP if allow_drop is None else allow_drop)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
-    named = _check_init(init or {}, samples)
+    check_labels(samples)
+    named = check_init(init or {}, samples)
+    wishes.check(samples.labels)
     memory = Path(cache) if cache else default_cache()
+
     with start_engine(engine) as spread:
         settled = request.settle(samples, memory, seed, progress, spread)
         net, policy = settled.net, settled.policy
         embedded = embed(samples, net, policy, memory, progress, spread)
-    embedding_ended = perf_counter()
-    _check_classes(samples, embedded)
-    choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
-    head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
-    fitting_ended = perf_counter()
+    watch.lap("embed")
+
+    check_embedded(samples, embedded, memory)
+    fitted = fit(
+        embedded.embeddings,
+        embedded.targets,
+        samples.labels,
+        seed,
+        progress,
+        widths=net.widths,
+        named=begin_as(net, named),
+        wishes=wishes,
+    )
+    check_head(fitted.head)
+    solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.reliability, fitted.metrics())
+    watch.lap("fit")
+
+    tuner = Tuner(net, fine_tune.on(net), wishes, seed, memory, path, progress) if fine_tune else None
+    tuned = tuner.run(samples, embedded, fitted.choice) if tuner else None
+    if tuned:
+        solution = tuned.instead_of(solution)
+        watch.lap("fine-tune")
+
+    settings = {
+        **settled.settings,
+        "init": named,
+        **asdict(wishes),
+        "seed": seed,
+        "strength": fitted.choice.strength,
+        "width": fitted.choice.width,
+        "fine_tune": tuner.settings.to_json() if tuner else None,
+        "int8": int8,
+    }
+    described = describe(samples, embedded)
     metadata = Metadata(
         labels=samples.labels,
-        resize=policy,
-        backbone=BackboneIdentity(net.name, net.sha256),
-        operating_point=point,
+        resize=solution.policy,
+        backbone=BackboneIdentity(net.name, net.sha256, solution.tuned),
+        operating_point=solution.reliability.point,
         init=named,
-        dataset=_describe(samples, embedded),
+        dataset=described,
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
-        metrics={"cross_validated": choice.metrics(), **settled.metrics},
-        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength, **settled.lineage},
+        metrics={**solution.metrics, **settled.metrics},
+        lineage={
+            "milliner": __version__,
+            "seed": seed,
+            "strength": fitted.choice.strength,
+            "width": fitted.choice.width,
+            "run": content_hash(settings, described),
+            **wishes.lineage(),
+            **settled.lineage,
+        },
     )
-    compared = _spread(embedded)
-    pictures = [samples[place].encoded for place in embedded.places[compared]]
-    difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared])
-    seconds = {
-        "embed": embedding_ended - start,
-        "fit": fitting_ended - embedding_ended,
-        "total": perf_counter() - start,
-    }
+    replaced, rows = sha256_of(path), compared_rows(embedded)
+    pictures = [samples[place].encoded for place in embedded.places[rows]]
+    difference = export(
+        path,
+        solution.body,
+        solution.head,
+        metadata,
+        pictures,
+        solution.embeddings[rows],
+        solution.reliability.limit.distance,
+    )
+    if tuner:
+        tuner.finish()
+
+    metrics, small = dict(metadata.metrics), None
+    try:
+        if int8:
+            small = quantise(path, samples, allow_drop=allowed, seed=seed, progress=progress)
+            metrics["int8"] = small.metrics()
+            watch.lap("int8")
+    finally:  # the model stands, whatever becomes of the smaller one
+        seconds = watch.seconds()
+        run = record(path, Run(settings, described, metrics, seconds), replaced)
     return TrainResult(
         model=path,
         labels=samples.labels,
         samples=len(embedded.targets),
         set_aside=embedded.set_aside,
-        seconds={name: round(value, 3) for name, value in seconds.items()},
-        choice=choice,
+        seconds=seconds,
+        choice=fitted.choice,
+        reliability=solution.reliability,
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,
         settled=settled,
+        curve=fitted.curve,
+        run=run,
+        fine_tuning=tuned,
+        int8=small,
     )
-
-
-def _model_path(into: str | Path) -> Path:
-    path = Path(into)
-    if path.suffix != ".onnx":
-        better = path.with_suffix(".onnx") if path.name else "model.onnx"
-        raise SettingsError(f"The model file must end in .onnx, not be {str(into)!r}; try {better}.")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not os.access(parent, os.W_OK):  # better said before the work than after it
-        raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
-    return path
-
-
-def _operating_point(abstain_below: float) -> OperatingPoint:
-    try:
-        return OperatingPoint(abstain_below)
-    except ValueError as error:
-        raise SettingsError(f"{error}; 0.6 abstains where the best probability is under 60 %.") from error
-
-
-def _check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:
-    for label, name in init.items():
-        if label not in samples.labels:
-            raise SettingsError(f"init names the class {label!r}, but the classes are {', '.join(samples.labels)}.")
-        class_index(name)
-    return dict(init)
-
-
-def _check_classes(samples: Dataset, embedded: Embedded) -> None:
-    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
-    if len(counts) < 2:
-        raise DatasetError(f"{samples.name} has one class, {samples.labels[0]}; add pictures of a second class.")
-    for label, count in zip(samples.labels, counts, strict=True):
-        if count < 2:
-            raise DatasetError(
-                f"Class {label!r} in {samples.name} has {count} usable picture(s); add more, two are the least."
-            )
-
-
-def _describe(samples: Dataset, embedded: Embedded) -> dict[str, Any]:
-    counts = np.bincount(embedded.targets, minlength=len(samples.labels))
-    return {
-        "name": Path(samples.name).name.encode(errors="replace").decode(),  # not every file name is UTF-8
-        "fingerprint": embedded.fingerprint,
-        "samples": len(embedded.targets),
-        "per_class": {label: int(count) for label, count in zip(samples.labels, counts, strict=True)},
-    }
-
-
-def _spread(embedded: Embedded) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows to compare over: evenly spread over the samples in the order of their classes."""
-    by_class = np.argsort(embedded.targets, kind="stable")
-    chosen = np.linspace(0, len(by_class) - 1, min(_COMPARED, len(by_class))).round().astype(np.int64)
-    return by_class[chosen]

@@ -1,0 +1,1 @@
+"""Floor 1: what computes a network's graph; one runtime a file."""

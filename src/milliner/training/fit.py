@@ -1,0 +1,74 @@
+"""From embeddings to a head: the choices by cross-validation, the fit, what it is worth, and the learning curve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from milliner.core.progress import Progress, silent
+from milliner.probe.choose import Choice, choose
+from milliner.probe.head import Head, fit_head
+from milliner.probe.warm_start import Named
+from milliner.training.learning_curve import LearningCurve, fit_with, learning_curve
+from milliner.training.lookalikes import lookalikes
+from milliner.training.reliability import Reliability, class_weights, reliability
+from milliner.training.wishes import Wishes
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A head and how it was found."""
+
+    head: Head
+    """With the temperature in its weights."""
+    choice: Choice
+    reliability: Reliability
+    """Its temperature and operating point, and what they give out of fold."""
+    curve: LearningCurve | None
+    """None where there are too few pictures for one, or it was not asked for."""
+
+    def metrics(self) -> dict[str, Any]:
+        """As they stand in a model's metadata."""
+        drawn = {"learning_curve": self.curve.to_json()} if self.curve else {}
+        return {"cross_validated": self.choice.metrics(), **self.reliability.metrics(), **drawn}
+
+
+def fit(
+    embeddings: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    labels: Sequence[str],
+    seed: int = 0,
+    progress: Progress = silent,
+    *,
+    widths: Sequence[int] = (),
+    named: Named | None = None,
+    wishes: Wishes | None = None,
+    curve: bool = True,
+) -> Fitted:
+    """What training does with [n, width] embeddings and [n] class numbers; every class needs two samples or more.
+
+    What looks alike is left out together. `widths` are how many of the embedding's numbers a head may see, of which
+    cross-validation chooses, and `named` what it begins with. Raises DatasetError where no head can come of them, and
+    SettingsError where the wishes contradict each other or ask more than so many pictures can promise.
+    """
+    wishes, classes = wishes or Wishes(), len(labels)
+    weights, widths = class_weights(wishes, labels), tuple(widths) or (embeddings.shape[1],)
+    warm = named.start(embeddings, targets, classes) if named else None
+    groups = lookalikes(embeddings[:, : widths[0]])
+    choice = choose(embeddings, targets, classes, seed, progress, weights, widths=widths, groups=groups, warm=warm)
+    seen, looked = embeddings[:, : choice.width], choice.looked
+    head = fit_head(warm.extended(seen) if warm else seen, targets, classes, choice.strength, counted=weights)
+    head = widened(warm.folded(head) if warm else head, embeddings.shape[1])
+    features = embeddings[looked.rows, : widths[0]]
+    found = reliability(choice.logits, features, targets[looked.rows], looked.held_out, labels, wishes)
+    fits = fit_with(choice.strength, weights, named)
+    drawn = learning_curve(seen, targets, classes, fits, seed, groups) if curve else None
+    return Fitted(found.calibration.apply(head), choice, found, drawn)
+
+
+def widened(head: Head, width: int) -> Head:
+    """The head on a whole embedding, of whose last numbers it makes no use."""
+    missing = width - head.weight.shape[1]
+    return Head(np.pad(head.weight, ((0, 0), (0, missing))), head.bias)
