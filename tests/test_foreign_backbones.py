@@ -43,7 +43,7 @@ def outputs(found: Backbone, pictures: NDArray[np.uint8]) -> dict[str, NDArray[n
     return Runtime(found.onnx_file().read_bytes()).run(pictures, ["features", "embedding", "average"])
 
 
-class Small(nn.Module):
+class Small(nn.Module):  # type: ignore[misc]
     """A convolutional network of 12 channels at stride 8, with a squeeze-and-excitation and a classifier."""
 
     def __init__(self, head: str = "classes") -> None:
@@ -65,7 +65,7 @@ class Small(nn.Module):
         return (by_head | more)[self.head]()
 
 
-class SmallTransformer(nn.Module):
+class SmallTransformer(nn.Module):  # type: ignore[misc]
     """Tokens of 8 x 8 patches, in the order of the rows, behind `prefix` others."""
 
     def __init__(self, prefix: int = 1, head: str = "tokens") -> None:
@@ -185,8 +185,8 @@ def test_half_precision_is_taken_and_given_as_single(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_pixels_go_in_as_they_are_where_bytes_are_wanted(channels_last: bool, tmp_path: Path) -> None:
     kernel = np.random.default_rng(0).random((6, 3, 16, 16), np.float32)
-    shape = ["n", "h", "w", 3] if channels_last else ["n", 3, "h", "w"]
-    steps = [("Transpose", {"perm": [0, 3, 1, 2]})] if channels_last else []
+    shape: list[str | int | None] = ["n", "h", "w", 3] if channels_last else ["n", 3, "h", "w"]
+    steps: list[tuple[str, dict[str, Any]]] = [("Transpose", {"perm": [0, 3, 1, 2]})] if channels_last else []
     nodes, value = [], "x"
     for operator, attributes in [*steps, ("Cast", {"to": TensorProto.FLOAT})]:
         nodes.append(helper.make_node(operator, [value], [f"{value}{operator}"], **attributes))
