@@ -182,7 +182,7 @@ def test_a_model_is_trained_on_given_weights(
     assert model.metadata.lineage["backbone_licence"] == "BSD-3-Clause"
     card = dict(model_card(model))
     assert card["Backbone"] == "squeezenet1_1 with weights that are not its published ones"
-    assert np.shape(model.predict(pictures / "red" / "000.jpg").heatmap) == (2, 4, 4)
+    assert model.look((pictures / "red" / "000.jpg").read_bytes(), ["heatmap"])["heatmap"].shape == (2, 4, 4)
     other = fill_class_folders(tmp_path / "test", 500, red=3, blue=3)
     assert evaluate(model, other).to_json()["before"]["kind"].startswith("zero-shot from the ImageNet class bee")
 

@@ -6,6 +6,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import onnx
 import pytest
 import torch
 from hub import COMMIT, Hub, config
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from picture_server import PictureServer
 from torch import nn
 from torch_vision import network, torchvision
 
+from milliner.backbones.adapt import adapt
 from milliner.backbones.backbone import Backbone, backbone
 from milliner.backbones.policy import IMAGENET_MEAN, IMAGENET_SCALE
 from milliner.classifier.runtime import Runtime
@@ -269,6 +273,20 @@ def test_what_cannot_be_a_backbone_is_one_sentence(content: bytes, said: str, tm
         opened(tmp_path, content)
     assert str(raised.value).startswith(f"{tmp_path / 'network.onnx'} cannot be a backbone: ")
     assert not list((tmp_path / "cache").rglob("*.onnx"))
+
+
+SOUND = {"convolutional": exported(Small()), "transformer": exported(SmallTransformer(), free=False)}
+PLACES = st.floats(0, 1, exclude_max=True)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(SOUND)), st.lists(st.tuples(PLACES, st.integers(0, 255)), max_size=3))
+def test_a_damaged_file_is_refused_or_is_a_backbone(name: str, changes: list[tuple[float, int]]) -> None:
+    content = bytearray(SOUND[name])
+    for place, value in changes:
+        content[int(place * len(content))] = value
+    with suppress(ModelError):
+        assert adapt(bytes(content)).width > 0
 
 
 @pytest.mark.parametrize(
