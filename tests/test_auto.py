@@ -17,12 +17,14 @@ from torch_vision import network, torchvision
 from milliner import evaluate, load, train
 from milliner.backbones.backbone import available, backbone
 from milliner.backbones.cost import multiplications
+from milliner.classifier.model import Model
 from milliner.cli.main import call
 from milliner.core.errors import DatasetError, ModelError, SettingsError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import silent
 from milliner.core.sample import Sample
 from milliner.evaluation.card import model_card
+from milliner.evaluation.result import Evaluation
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import Embedder
 from milliner.shards.dataset import open_dataset
