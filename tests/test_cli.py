@@ -122,9 +122,12 @@ def test_the_stages_meet_and_print_the_promised_json(
     assert json.loads(out)["samples"] == 16
 
     report = tmp_path / "report.html"
-    code, out, err = run("evaluate", model, packed / "test.rec", "--report", report, "--json")
+    seen = ["--card", tmp_path / "card.md", "--train", packed / "train.rec"]
+    code, out, err = run("evaluate", model, packed / "test.rec", "--report", report, *seen, "--json")
     document = json.loads(out)
     assert code == 0
+    assert document["leakage"]["across"]["train"] == str(packed / "train.rec")
+    assert "# m.onnx" in (tmp_path / "card.md").read_text()
     for figures in (document, document["before"]):
         assert figures["samples"] == 7
         assert set(figures["accuracy"]) == {"value", "interval"}
