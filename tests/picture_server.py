@@ -19,6 +19,8 @@ class PictureServer:
         self.answers: dict[str, list[Answer]] = {}
         self.routes: dict[str, Answer] = {}
         """For paths, whatever their query, that no answer is set for."""
+        self.fallback = status(404)
+        """For paths that have neither."""
         self.requests: Counter[str] = Counter()
         """By path; those for robots.txt are in `robots_requests`."""
         self.robots_requests = 0
@@ -96,6 +98,9 @@ class PictureServer:
             def do_POST(self) -> None:
                 outer._answer(self)
 
+            def do_HEAD(self) -> None:
+                outer._answer(self)
+
             def log_message(self, *_: Any) -> None:
                 pass
 
@@ -118,7 +123,7 @@ class PictureServer:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             self._arrived.notify_all()
-            answers = self.answers.get(path) or [self.routes.get(path.partition("?")[0], status(404))]
+            answers = self.answers.get(path) or [self.routes.get(path.partition("?")[0], self.fallback)]
             answer = answers[min(self.requests[path], len(answers)) - 1]
         try:
             answer(handler)
@@ -149,7 +154,8 @@ def status(code: int, content: bytes = b"", **headers: str) -> Answer:
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
-        handler.wfile.write(content)
+        if handler.command != "HEAD":
+            handler.wfile.write(content)
 
     return answer
 

@@ -122,9 +122,12 @@ def test_the_stages_meet_and_print_the_promised_json(
     assert json.loads(out)["samples"] == 16
 
     report = tmp_path / "report.html"
-    code, out, err = run("evaluate", model, packed / "test.rec", "--report", report, "--json")
+    seen = ["--card", tmp_path / "card.md", "--train", packed / "train.rec"]
+    code, out, err = run("evaluate", model, packed / "test.rec", "--report", report, *seen, "--json")
     document = json.loads(out)
     assert code == 0
+    assert document["leakage"]["across"]["train"] == str(packed / "train.rec")
+    assert "# m.onnx" in (tmp_path / "card.md").read_text()
     for figures in (document, document["before"]):
         assert figures["samples"] == 7
         assert set(figures["accuracy"]) == {"value", "interval"}
@@ -205,6 +208,25 @@ def test_an_evaluation_says_how_many_pictures_it_left_out(tmp_path: Path, small_
     code, out, _ = run("evaluate", small_model, pictures)
     assert code == 0
     assert "\nLeft out: 1 picture that small.onnx was trained on.\n" in out
+
+
+def test_an_evaluation_shows_slices_and_another_model_beside_it(
+    tmp_path: Path, class_folders: Callable[..., Path], small_model: Path, run: Run
+) -> None:
+    unseen = fill_class_folders(tmp_path / "unseen", 500, red=4, blue=3)
+    other = tmp_path / "other.onnx"
+    assert run("train", class_folders(red=5, blue=4), "--into", other, "--size", 96)[0] == 0
+    arguments = ["evaluate", small_model, unseen, "--against", other, "--slices", "size,aspect"]
+    code, out, _ = run(*arguments, "--at-false-alarms", "0.1")
+    assert code == 0
+    assert re.search(r"^found at false alarms of +0\.1 +95 % interval$", out, re.MULTILINE)
+    assert re.search(r"^size +under 128 pixels +7 +100\.0% +64\.6% to 100\.0% +- ", out, re.MULTILINE)
+    assert re.search(r"^ +small\.onnx +other\.onnx +difference +95 % interval$", out, re.MULTILINE)
+    assert "No difference in accuracy between small.onnx and other.onnx can be shown" in out
+    code, out, _ = run(*arguments, "--json")
+    document = json.loads(out)
+    assert document["comparison"]["samples"] == 7
+    assert [each["column"] for each in document["slices"]] == ["size", "aspect"]
 
 
 def png(side: int) -> bytes:
@@ -289,6 +311,12 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["fetch", "scenes:0", "--into", "{tmp}/f"], 1, "scenes"),
     (["evaluate", "{text}", "{both}"], 1, "not an ONNX model"),
     (["evaluate", "{model}", "{others}"], 1, "does not know"),
+    (["evaluate", "{model}", "{both}", "--against", "{text}"], 1, "not an ONNX model"),
+    (["evaluate", "{model}", "{both}", "--slices", "sauce"], 1, "no slices by 'sauce'"),
+    (["evaluate", "{model}", "{both}", "--slices", "size,,day"], 2, "an empty word"),
+    (["evaluate", "{model}", "{both}", "--slices", "source"], 1, "no ledger beside it"),
+    (["evaluate", "{model}", "{both}", "--at-false-alarms", "0.1,1"], 2, "not above 0 and below 1"),
+    (["evaluate", "{model}", "{both}", "--at-false-alarms", "few"], 2, "not a list of numbers"),
     (["predict", "{model}"], 2, "Missing argument"),
     (["predict", "{model}", "{empty}", "--json"], 1, "no file"),
     (["predict", "{text}", "x.jpg"], 1, "not an ONNX model"),

@@ -240,6 +240,6 @@ def test_a_column_that_tells_every_picture_apart_makes_no_slices(
 ) -> None:
     monkeypatch.setattr("milliner.evaluation.slices.MOST_VALUES", 7)
     model, dataset = _case(("a", "b"), 8)
-    _ledger(tmp_path, dataset.samples, {"page": [sample.key for sample in dataset.samples]})
+    _ledger(tmp_path, dataset.samples, {"source": ["x"], "page": [sample.key for sample in dataset.samples]})
     with pytest.raises(DatasetError, match="'page' has 8 values for 8 pictures"):
         evaluate(model, dataset, slices=["page"], ledger=tmp_path)

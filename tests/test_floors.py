@@ -39,6 +39,7 @@ WRONG = {
     "training/upward.py": ("milliner.project", FLOORS),
     "shards/sideways.py": ("milliner.backbones", FLOORS),
     "sources/sideways.py": ("milliner.shards", FLOORS),
+    "classifier/upward.py": ("milliner.backbones", FLOORS),
     "probe/upward.py": ("milliner.curation", FLOORS),
     "curation/upward.py": ("milliner.training", FLOORS),
     "training/sideways.py": ("milliner.evaluation", FLOORS),

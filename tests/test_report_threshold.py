@@ -321,9 +321,9 @@ def test_pictures_of_noise_do_not_make_the_page_heavy(tmp_path: Path) -> None:
     model, dataset = _case(("helmet", "nohelmet"), 2)
     del dataset.samples[:]
     random = np.random.default_rng(0)
-    for number in range(40):
+    for number in range(22):
         buffer = io.BytesIO()
-        Image.fromarray(random.integers(0, 256, (400, 400, 3), np.uint8)).save(buffer, "JPEG", quality=60)
+        Image.fromarray(random.integers(0, 256, (330, 330, 3), np.uint8)).save(buffer, "JPEG", quality=60)
         model.told[buffer.getvalue()] = np.array([0.4, 0.6], np.float32)
         dataset.samples.append(Sample(f"{number}.jpg", dataset.labels[number % 2], buffer.getvalue()))
     evaluate(model, FakeDataset(dataset.labels, dataset.samples), report=tmp_path / "report.html")

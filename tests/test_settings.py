@@ -71,6 +71,8 @@ WRONG = [
     ('[fetch]\nlicenses = ["by", "mit"]', 2, "fetch.licenses: there is no licence 'mit'; the codes are cc0"),
     ("limit = 0", 1, "limit: input should be greater than 0"),
     ("[train]\nsize = 33", 2, "train.size: The size must be a multiple of 32 from 32 to 2048"),
+    ("[train]\nsize = 40\nbackbone = 'squeezenet1_1'", 2, "train.size: The size must be a multiple of 16 from 32"),
+    ("[train]\nbackbone = 'squeezenet'", 2, "train.backbone: There is no backbone 'squeezenet'; did you mean"),
     ("seed = 1\n[split]\ntrain = 0.7\ntest = 0.5", 2, "split: The split {'train': 0.7, 'test': 0.5} must have shares"),
     ('[classes."../evil"]', None, "has the label '../evil', which cannot name a folder"),
     ("train = 5", 1, "train: it must be a table"),
@@ -90,6 +92,13 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int |
     assert said in str(raised.value)
     if line:
         assert f"milliner.toml, line {line}: " in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["auto", "efficientnet_lite0", "squeezenet1_1", "hf:ann/dino", "onnx:net.onnx"])
+def test_a_backbone_can_be_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "milliner.toml").write_text(f"[train]\nsize = 64\nbackbone = '{name}'\nweights = 'w.pth'\n")
+    found = load_settings(tmp_path / "milliner.toml").train
+    assert (found.backbone, found.size, found.weights) == (name, 64, "w.pth")
 
 
 def test_a_missing_and_a_foreign_file_are_explained(tmp_path: Path) -> None:

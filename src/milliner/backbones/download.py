@@ -4,6 +4,8 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +33,11 @@ def download(name: str, into: Path, sha256: str, network: str, progress: Progres
     pooch.get_logger().setLevel(logging.WARNING)
     remedy = f"check the network, give a file of them by --weights, or name a mirror in {MIRROR}"
     try:
-        with progress(f"download {network}", None) as advance:
-            fetch = _checked(pooch.HTTPDownloader(_Meter(advance), _CHUNK, timeout=_TIMEOUT), sha256, address)
+        with progress(f"download {network}", None) as advance, ExitStack() as answers:
+            hooks = {"response": partial(_stay_here, answers)}
+            fetch = _checked(
+                pooch.HTTPDownloader(_Meter(advance), _CHUNK, timeout=_TIMEOUT, hooks=hooks), sha256, address
+            )
             pooch.retrieve(address, None, into.name, into.parent, downloader=fetch)
     except ValueError as error:  # an address that is none; pooch knows no other schemes either
         raise ModelError(
@@ -42,6 +47,15 @@ def download(name: str, into: Path, sha256: str, network: str, progress: Progres
         raise ModelError(
             f"The weights of {network} cannot be downloaded from {address} ({_why(error)}); {remedy}."
         ) from error
+
+
+def _stay_here(answers: ExitStack, response: Any, *_: Any, **__: Any) -> None:
+    """Has an answer closed at the end, and ends a download that is sent elsewhere: the client would read all of such an
+    answer, however long it is.
+    """
+    answers.callback(response.close)
+    if response.is_redirect:
+        raise OSError(f"it sends elsewhere, to {response.headers['location'][:200]}")
 
 
 def _checked(fetch: Callable[..., Any], sha256: str, address: str) -> Callable[..., None]:

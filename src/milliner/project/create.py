@@ -50,6 +50,7 @@ test = 0.3
 # resize = 512         # pixels of the shorter side; without it the files are packed as they are
 
 [train]
+# backbone = "auto"   # or one of `milliner train --list-backbones`
 size = {size}           # pixels a side that the network sees; smaller is faster, larger sees smaller things
 abstain_below = 0.0  # 0.8 would mark pictures whose best probability is under 80 % as doubtful
 # abstain_far = 0.005               # marks what is unlike the training pictures; 0 never does

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from milliner.core.address import without_login
 from milliner.core.errors import FetchError
@@ -171,8 +171,12 @@ class Train(Stage):
         ]
 
     def inputs(self, project: Project) -> str:
-        """The training split."""
-        return digest_of_files([project.packed / "train.rec", project.packed / "train.labels"], project.folder)
+        """The training split, and the network's files where they are the user's."""
+        name, weights = _backbone(project)
+        files = [Path(name.removeprefix(_ONNX))] if name.startswith(_ONNX) else []
+        files += [weights] if weights is not None else []
+        split = [project.packed / "train.rec", project.packed / "train.labels"]
+        return digest_of_files([*split, *files], project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The model file."""
@@ -181,14 +185,15 @@ class Train(Stage):
     def run(self, project: Project, progress: Progress) -> Outcome:
         """Trains ``models/<name>.onnx``."""
         settings = project.settings
+        name, weights = _backbone(project)
         result = train(
             project.packed / "train.rec",
             into=project.model,
             init=settings.init,
             wishes=settings.train.wishes,
             size=settings.train.size,
-            backbone=settings.train.backbone,
-            weights=project.folder / settings.train.weights if settings.train.weights else None,
+            backbone=name,
+            weights=weights,
             seed=settings.seed,
             cache=project.memory / CACHE_NAME,
             fine_tune=settings.train.fine_tune.tuning if settings.train.fine_tune else None,
@@ -235,6 +240,18 @@ class Evaluate(Stage):
 
 
 STAGES: tuple[Stage, ...] = (Fetch(), Check(), Pack(), Train(), Evaluate())
+
+
+_ONNX: Final = "onnx:"
+
+
+def _backbone(project: Project) -> tuple[str, Path | None]:
+    """The backbone's name and its given weights; paths begin in the project's folder."""
+    chosen = project.settings.train
+    name = chosen.backbone
+    if name.startswith(_ONNX):
+        name = f"{_ONNX}{project.folder / Path(name.removeprefix(_ONNX)).expanduser()}"
+    return name, project.folder / Path(chosen.weights).expanduser() if chosen.weights else None
 
 
 def _batches(project: Project) -> list[tuple[str | None, tuple[str, ...]]]:
