@@ -26,10 +26,10 @@ from torch_vision import network, torchvision
 from milliner.backbones.adapt import adapt
 from milliner.backbones.backbone import Backbone, backbone
 from milliner.backbones.policy import IMAGENET_MEAN, IMAGENET_SCALE
-from milliner.classifier.runtime import open_runtime
 from milliner.core.errors import ModelError, SettingsError
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import recipe
+from milliner.runtimes.runtime import open_runtime
 
 assert torchvision, "it must be imported before timm is"
 
