@@ -83,6 +83,11 @@ def _reduce_mean(has: Attributes, value: Tensor, axes: Tensor | None = None) -> 
     return value.mean(list(range(value.dim())) if found is None else found, keepdim=bool(has.get("keepdims", 1)))
 
 
+def _reduce_length(has: Attributes, value: Tensor, axes: Tensor | None = None) -> Tensor:
+    found = has.get("axes") if axes is None else axes.tolist()
+    return torch.linalg.vector_norm(value, dim=found, keepdim=bool(has.get("keepdims", 1)))
+
+
 def _reshape(has: Attributes, value: Tensor, shape: Tensor) -> Tensor:
     sides = shape.tolist()
     return value.reshape([value.shape[place] if side == 0 else side for place, side in enumerate(sides)])
@@ -118,7 +123,9 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "Concat": lambda has, *values: torch.cat(values, has["axis"]),
     "Conv": _convolution,
     "Div": lambda has, first, second: first / second,
+    "CumSum": lambda has, value, axis: value.cumsum(int(axis)),
     "Erf": lambda has, value: value.erf(),
+    "Exp": lambda has, value: value.exp(),
     "Flatten": lambda has, value: value.flatten(has.get("axis", 1)),
     "Gelu": lambda has, value: functional.gelu(value, approximate=has.get("approximate", b"none").decode()),
     "Gemm": _gemm,
@@ -133,6 +140,8 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "MaxPool": _max_pool,
     "Mul": lambda has, first, second: first * second,
     "Pow": _power,
+    "ReduceL2": _reduce_length,
+    "ReduceMax": lambda has, value: value.amax(tuple(has["axes"]), keepdim=bool(has.get("keepdims", 1))),
     "ReduceMean": _reduce_mean,
     "Relu": lambda has, value: functional.relu(value),
     "Reshape": _reshape,
