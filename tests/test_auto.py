@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import fill_class_folders, noise_jpeg
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import load_model
 from torch_vision import network, torchvision
@@ -43,6 +43,7 @@ TRIALS = st.lists(
 
 
 @given(TRIALS)
+@example([(0.1, 0.05, 9.0, False), (0.12, 0.01, 1.0, False), (0.2, 0.2, 0.5, False)])
 def test_taken_is_the_cheapest_within_one_standard_error_of_the_best(
     drawn: list[tuple[float, float, float, bool]],
 ) -> None:

@@ -237,9 +237,13 @@ def _spoilt(change: Callable[[dict[str, Any]], None]) -> bytes:
         (b"features.0.weight = 3", "damaged or not a PyTorch checkpoint"),
         (b"", "damaged or not a PyTorch checkpoint"),
         (_spoilt(lambda state: state.pop("features.3.squeeze.bias")), "it has no features.3.squeeze.bias"),
+        (
+            _spoilt(lambda state: state.update({"features.0.bias": torch.zeros(63)})),
+            r"its features.0.bias is \[63\], not",
+        ),
         (_spoilt(lambda state: state["features.0.bias"].fill_(float("nan"))), "values that are no numbers"),
     ],
-    ids=["text", "nothing", "one missing", "not a number"],
+    ids=["text", "nothing", "one missing", "a wrong shape", "not a number"],
 )
 def test_unusable_weights_are_one_sentence(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(content)
