@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import load_model
 from torch_vision import network, torchvision
 
-from milliner import evaluate, load, train
+from milliner import evaluate, list_backbones, load, train
 from milliner.backbones.backbone import available, backbone
 from milliner.backbones.cost import multiplications
 from milliner.cli.main import call
@@ -26,7 +26,8 @@ from milliner.evaluation.card import model_card
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import Embedder
 from milliner.shards.dataset import open_dataset
-from milliner.training.auto import Picked, Trial, cheapest_of_the_best, choose_backbone
+from milliner.training.auto import Trial, cheapest_of_the_best, choose_backbone
+from milliner.training.picked import Picked
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,7 @@ def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in document["backbones"]] == sorted(available())
     assert {row["usage"] for row in document["families"]} == {"onnx:FILE", "hf:REPO", "timm:NAME"}
+    assert document["backbones"] == list_backbones()
     lite = document["backbones"][0]
     assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", 384)
     assert call(["train", "--list-backbones"]) == 0

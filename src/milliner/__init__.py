@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from milliner.backbones.backbone import list_backbones
     from milliner.classifier.model import Model, load
     from milliner.core.errors import MillinerError
     from milliner.core.prediction import Prediction
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "fetch",
     "fetch_report",
+    "list_backbones",
     "load",
     "new",
     "open_dataset",
@@ -60,6 +62,7 @@ _HOMES = {
     "evaluate": "milliner.evaluation.evaluate",
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
+    "list_backbones": "milliner.backbones.backbone",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
     "open_dataset": "milliner.shards.dataset",
