@@ -86,8 +86,8 @@ def test_options_have_the_same_names_in_shell_and_python(run: Run) -> None:
         offered = set(inspect.signature(getattr(package, name)).parameters) - {"progress"}
         if name == "fetch":  # the manners are one value in Python, and two ways to look back are calls of their own
             offered |= {field.name for field in fields(package.Manners)} | {"report", "attribution"}
-        if name == "train":  # looking back is a call of its own, `history`
-            offered |= {"history"} | {field.name for field in fields(package.Wishes)}
+        if name == "train":  # looking back, and at what there is to choose from, are calls of their own
+            offered |= {"history", "list_backbones"} | {field.name for field in fields(package.Wishes)}
         assert shown <= offered | {"sources"}, name
 
 
