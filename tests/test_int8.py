@@ -114,6 +114,18 @@ def test_a_clipping_that_others_read_stays() -> None:
     assert lay_out(onto_the_output.graph, frozenset()).clipped == frozenset()
 
 
+@pytest.mark.parametrize(("low", "high", "folded"), [(0, 6, True), (-1, 1, True), (1, 5, False), (-5, -1, False)])
+def test_a_clipping_that_8_bits_do_not_do_by_themselves_stays(low: float, high: float, folded: bool) -> None:
+    nodes = [
+        helper.make_node("Conv", ["planes", "a"], ["first"]),
+        helper.make_node("Clip", ["first", "low", "high"], ["cut"]),
+        helper.make_node("Conv", ["cut", "b"], ["out"]),
+    ]
+    limits = {"low": np.array(low, np.float32), "high": np.array(high, np.float32)}
+    model = network(nodes, {"a": kernel(1, 4, 3, 3, 3), "b": kernel(2, 4, 4, 1, 1)} | limits)
+    assert lay_out(model.graph, frozenset()).clipped == (frozenset({"cut"}) if folded else frozenset())
+
+
 def test_networks_that_cannot_be_quantised_are_refused() -> None:
     bare = network([helper.make_node("Identity", ["planes"], ["out"])], {})
     with pytest.raises(ModelError, match="no convolution"):
@@ -235,10 +247,10 @@ def test_train_writes_the_quantised_file_beside_the_model(
     assert load(int8_path(model)).labels == ("blue", "red")
 
 
-def test_an_allowance_without_int8_is_refused(
+def test_an_impossible_allowance_ends_training_before_it_begins(
     class_folders: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--into", str(tmp_path / "m.onnx"), "--allow-drop", "2"]
+    options = ["--into", str(tmp_path / "m.onnx"), "--int8", "--allow-drop", "200"]
     assert call(["train", str(class_folders(red=3, blue=3)), *options]) == 1
-    assert "--allow-drop is for --int8" in capsys.readouterr().err
+    assert "0 to 100, not 200" in capsys.readouterr().err
     assert not (tmp_path / "m.onnx").exists()

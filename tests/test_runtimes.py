@@ -19,6 +19,7 @@ import milliner
 from milliner.classifier.model import load
 from milliner.classifier.runtime import RUNTIMES, open_runtime
 from milliner.core.errors import ModelError, SettingsError
+from milliner.core.parallel import available_cores
 
 OUTPUTS = ("probabilities", "logits", "heatmap", "embedding", "average")
 
@@ -61,6 +62,16 @@ def test_threads_share_a_model_alone_or_not(small_model: Path, name: str) -> Non
         singles = list(pool.map(model.predict, pictures))
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert [one.label for one in singles] == [model.predict(picture).label for picture in pictures]
+
+
+def test_a_picture_that_fails_takes_no_runtime_with_it(small_model: Path) -> None:
+    """OpenVINO has as many requests as cores: one that a failure kept would stop the threads that wait for it."""
+    runtime = open_runtime(small_model.read_bytes(), "openvino")
+    good, bad = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64, 4), np.uint8)
+    for _ in range(2 * available_cores()):
+        with pytest.raises(RuntimeError):
+            runtime.run(bad, ["logits"])
+    assert runtime.run(good, ["logits"])["logits"].shape == (1, 2)
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

@@ -17,10 +17,9 @@ from milliner.cli.text import printable
 @common_options
 def evaluate(model: Path, dataset: str, report: Path | None, runtime: str, as_json: bool) -> None:
     """Measure MODEL on DATASET, which it must not have seen, beside what was known without training."""
-    from milliner.classifier.model import load
     from milliner.evaluation.evaluate import evaluate as measure
 
-    result = measure(load(model, runtime), dataset, report=report, progress=progress)
+    result = measure(model, dataset, report=report, runtime=runtime, progress=progress)
     if as_json:
         print_json(result.to_json())
         return

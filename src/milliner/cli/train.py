@@ -7,7 +7,6 @@ import click
 
 from milliner.cli.options import Naming
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
-from milliner.core.errors import SettingsError
 from milliner.images.resize import DEFAULT_SIZE
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--abstain-below", type=float, default=0.0, help="Abstain where the best probability is lower.")
 @click.option("--size", type=int, default=DEFAULT_SIZE, show_default=True, help="Pixels a side that the network sees.")
 @click.option("--int8", is_flag=True, help="Write M.int8.onnx beside the model: smaller and faster, in 8-bit integers.")
-@click.option("--allow-drop", type=float, help="Points of accuracy that --int8 may cost.  [default: 0.5]")
+@click.option("--allow-drop", type=float, default=0.5, show_default=True, help="Points of accuracy --int8 may cost.")
 @engine_option
 @seed_option
 @common_options
@@ -34,7 +33,7 @@ def train(
     abstain_below: float,
     size: int,
     int8: bool,
-    allow_drop: float | None,
+    allow_drop: float,
     engine: str,
     seed: int,
     as_json: bool,
@@ -43,25 +42,22 @@ def train(
 
     Embeddings are remembered, so that training again on the same pictures takes about a second.
     """
-    from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
     from milliner.training.train import train as fit
 
-    if allow_drop is not None and not int8:
-        raise SettingsError("--allow-drop is for --int8; give both, or neither.")
-    allowed = check_allowed_drop(ALLOWED_DROP if allow_drop is None else allow_drop)
     result = fit(
         dataset,
         into=into,
         init=dict(init),
         abstain_below=abstain_below,
         size=size,
+        int8=int8,
+        allow_drop=allow_drop,
         seed=seed,
         engine=engine,
         progress=progress,
     )
-    small = quantise(result.model, dataset, allow_drop=allowed, seed=seed, progress=progress) if int8 else None
     if as_json:
-        print_json(result.to_json() | ({"int8": small.to_json()} if small else {}))
+        print_json(result.to_json())
         return
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
     set_aside = [["set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())]]
@@ -73,7 +69,7 @@ def train(
         ["cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"],
         ["file checked", f"outputs within {result.difference:.0e} of what was trained"],
         ["time", seconds],
-        *(_in_8_bits(small) if small else []),
+        *(_in_8_bits(result.int8) if result.int8 else []),
     ]
     print_table(["", ""], rows)
 

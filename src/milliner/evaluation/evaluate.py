@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.model import load
+from milliner.classifier.runtime import DEFAULT_RUNTIME
 from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress, silent
@@ -28,20 +29,22 @@ def evaluate(
     dataset: str | Path | Dataset,
     *,
     report: str | Path | None = None,
+    runtime: str = DEFAULT_RUNTIME,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
-    `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
+    `report` names an HTML file to write; `runtime` computes a model that is given as its file. The same model and
+    dataset give the same figures and the same bytes.
     A picture that cannot be read, or that the model was trained on, is set aside and listed.
 
     Raises:
         ModelError: the model file cannot be used.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
             was trained on all of these pictures.
-        SettingsError: the baseline's ImageNet class or backbone is unknown.
+        SettingsError: the baseline's ImageNet class or backbone is unknown, or there is no such runtime.
     """
-    classifier = load(model) if isinstance(model, str | Path) else model
+    classifier = load(model, runtime) if isinstance(model, str | Path) else model
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     metadata = classifier.metadata
     untrained = baseline(metadata)

@@ -26,6 +26,7 @@ from milliner.probe.embed import Embedded, embed
 from milliner.probe.head import fit_head
 from milliner.shards.dataset import open_dataset
 from milliner.training.export import export
+from milliner.training.int8.quantise import ALLOWED_DROP, Quantised, check_allowed_drop, quantise
 
 _COMPARED: Final = 4  # real samples that the written file is compared over; a wrong graph is wrong on each of them
 
@@ -45,6 +46,8 @@ class TrainResult:
     misses: int
     difference: float
     """Largest difference between the written file's outputs and what was trained, over real samples."""
+    int8: Quantised | None = None
+    """The file in 8-bit integers beside the model; None where it was not asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """The `train --json` shape."""
@@ -58,6 +61,7 @@ class TrainResult:
             "strength": self.choice.strength,
             "difference": self.difference,
             "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
+            **({"int8": self.int8.to_json()} if self.int8 else {}),
         }
 
 
@@ -68,6 +72,8 @@ def train(
     init: Mapping[str, str] | None = None,
     abstain_below: float = 0.0,
     size: int = DEFAULT_SIZE,
+    int8: bool = False,
+    allow_drop: float = ALLOWED_DROP,
     seed: int = 0,
     engine: str = "local",
     cache: str | Path | None = None,
@@ -85,6 +91,8 @@ def train(
             compare with what the network could do before training.
         abstain_below: the model abstains where its best probability is lower, 0 to below 1.
         size: pixels a side of the square that the network sees, a multiple of 32.
+        int8: writes the model in 8-bit integers as well, as ``m.int8.onnx`` beside ``m.onnx``.
+        allow_drop: points of accuracy that 8 bits may cost, measured on training pictures left out of its making.
         seed: decides the folds of the cross-validation.
         engine: what embeds the pictures: ``local`` for this machine's cores, ``ray`` for a cluster's machines.
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
@@ -92,13 +100,15 @@ def train(
 
     Raises:
         DatasetError: there are fewer than two classes, or a class has fewer than two usable pictures.
-        ModelError: the written file does not do what was trained.
+        ModelError: the written file does not do what was trained, or 8 bits cost more than allowed (the model itself
+            is written then).
         SettingsError: an option does not hold together.
     """
     start = perf_counter()
     check_seed(seed)
     path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
     point = _operating_point(abstain_below)
+    check_allowed_drop(allow_drop)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     named = _check_init(init or {}, samples)
     with start_engine(engine) as spread:
@@ -122,6 +132,7 @@ def train(
     compared = _spread(embedded)
     pictures = [samples[place].encoded for place in embedded.places[compared]]
     difference = export(path, net, head, metadata, pictures, embedded.embeddings[compared])
+    small = quantise(path, samples, allow_drop=allow_drop, seed=seed, progress=progress) if int8 else None
     seconds = {
         "embed": embedding_ended - start,
         "fit": fitting_ended - embedding_ended,
@@ -137,6 +148,7 @@ def train(
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,
+        int8=small,
     )
 
 
