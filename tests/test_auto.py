@@ -255,7 +255,7 @@ def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert {row["usage"] for row in document["families"]} == {"onnx:FILE", "hf:REPO", "timm:NAME"}
     assert document["backbones"] == list_backbones()
     lite = document["backbones"][0]
-    assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", 384)
+    assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", 512)
     assert call(["train", "--list-backbones"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in (*available(), "onnx:FILE", "hf:REPO", "timm:NAME"))

@@ -158,4 +158,4 @@ def test_commands_take_the_runtime(
         for one, other in zip(first, second, strict=True):
             assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-3)
     else:
-        assert first["log_loss"] == pytest.approx(second["log_loss"], abs=1e-3)
+        assert first["log_loss"]["value"] == pytest.approx(second["log_loss"]["value"], abs=1e-3)

@@ -88,6 +88,7 @@ def test_options_have_the_same_names_in_shell_and_python(run: Run) -> None:
             offered |= {field.name for field in fields(package.Manners)} | {"report", "attribution"}
         if name == "train":  # looking back, and at what there is to choose from, are calls of their own
             offered |= {"history", "list_backbones"} | {field.name for field in fields(package.Wishes)}
+            offered |= {field.name for field in fields(package.FineTuning)} | {"tune_size"}
         assert shown <= offered | {"sources"}, name
 
 

@@ -149,8 +149,9 @@ def _largest_difference(
     if distance is not None:
         trained["distance"] = distance(embeddings)
     found = list(ordered_map(lambda picture: written.look(picture, list(trained)), pictures))
+    # Large numbers are known to as many digits as small ones, so they are compared by their share of the largest.
     differences = [
-        np.abs(outputs[name] - values[row]).max()
+        np.abs(outputs[name] - values[row]).max() / max(1.0, np.abs(values[row]).max())
         for row, outputs in enumerate(found)
         for name, values in trained.items()
     ]
