@@ -149,10 +149,19 @@ def _largest_difference(
     if distance is not None:
         trained["distance"] = distance(embeddings)
     found = list(ordered_map(lambda picture: written.look(picture, list(trained)), pictures))
-    # Large numbers are known to as many digits as small ones, so they are compared by their share of the largest.
     differences = [
-        np.abs(outputs[name] - values[row]).max() / max(1.0, np.abs(values[row]).max())
+        _difference(outputs[name], values[row], squared=name == "distance")
         for row, outputs in enumerate(found)
         for name, values in trained.items()
     ]
     return float(np.max(differences))  # a NaN anywhere comes out as NaN, which no tolerance admits
+
+
+def _difference(written: NDArray[np.float32], trained: NDArray[np.float32], *, squared: bool) -> float:
+    """The largest, as a share of the largest number, since large ones are known to as many digits as small ones.
+
+    A distance is a root, which near 0 makes much of nothing; its square is what was computed.
+    """
+    if squared:
+        written, trained = np.square(written), np.square(trained)
+    return float(np.abs(written - trained).max() / max(1.0, np.abs(trained).max()))
