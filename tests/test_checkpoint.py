@@ -1,10 +1,12 @@
-"""Reading PyTorch's legacy checkpoints: equal to PyTorch where it is one, harmless where it is not."""
+"""Reading PyTorch's checkpoints, legacy and zipped: equal to PyTorch where it is one, harmless where it is not."""
 
+import copy
 import io
 import os
 import pickle
 import resource
 import struct
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +33,16 @@ def legacy(state: Any) -> bytes:
     return buffer.getvalue()
 
 
+def zipped(state: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+FORMATS = pytest.mark.parametrize("save", [legacy, zipped])
+Save = Callable[[Any], bytes]
+
+
 def read(folder: Path, content: bytes) -> dict[str, Any]:
     path = folder / "weights.pth"
     path.write_bytes(content)
@@ -44,7 +56,8 @@ def assert_equal_to_torch(found: dict[str, Any], expected: dict[str, Any]) -> No
         assert np.array_equal(found[name], tensor.numpy())
 
 
-def test_tensors_are_read_as_torch_holds_them(tmp_path: Path) -> None:
+@FORMATS
+def test_tensors_are_read_as_torch_holds_them(tmp_path: Path, save: Save) -> None:
     torch.manual_seed(0)
     values = torch.randn(4, 6)
     state = OrderedDict(
@@ -59,17 +72,19 @@ def test_tensors_are_read_as_torch_holds_them(tmp_path: Path) -> None:
         empty=torch.zeros(5, 0),
         nothing=torch.zeros(0),
     )
-    found = read(tmp_path, legacy(state))
+    found = read(tmp_path, save(state))
     assert_equal_to_torch(found, state)
 
 
-def test_a_whole_networks_state_is_read(tmp_path: Path) -> None:
+@FORMATS
+def test_a_whole_networks_state_is_read(tmp_path: Path, save: Save) -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
-    assert_equal_to_torch(read(tmp_path, legacy(network.state_dict())), network.state_dict())
+    assert_equal_to_torch(read(tmp_path, save(network.state_dict())), network.state_dict())
 
 
-def test_what_is_read_cannot_be_written_to_by_accident(tmp_path: Path) -> None:
-    found = read(tmp_path, legacy({"weight": torch.zeros(3)}))
+@FORMATS
+def test_what_is_read_cannot_be_written_to_by_accident(tmp_path: Path, save: Save) -> None:
+    found = read(tmp_path, save({"weight": torch.zeros(3)}))
     with pytest.raises(ValueError, match="read-only"):
         found["weight"][0] = 1
 
@@ -79,13 +94,9 @@ def test_the_default_backbones_weights_are_what_torch_reads() -> None:
     assert_equal_to_torch(read_checkpoint(path), torch.load(path, weights_only=True))
 
 
-def test_a_checkpoint_in_the_newer_format_is_refused_as_such(test_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"squeezenet1_0\.pth .*newer zip format"):
-        read_checkpoint(test_data / "models" / "squeezenet1_0.pth")
-    buffer = io.BytesIO()
-    torch.save({"weight": torch.zeros(3)}, buffer)
-    with pytest.raises(ModelError, match="newer zip format"):
-        read(tmp_path, buffer.getvalue())
+def test_real_weights_in_the_newer_format_are_what_torch_reads(test_data: Path) -> None:
+    path = test_data / "models" / "squeezenet1_0.pth"
+    assert_equal_to_torch(read_checkpoint(path), torch.load(path, weights_only=True))
 
 
 class Evil:
@@ -156,29 +167,110 @@ def test_the_name_that_a_file_asks_for_is_said(tmp_path: Path) -> None:
         read(tmp_path, content)
 
 
-SMALL = legacy(
-    OrderedDict(weight=torch.arange(6.0).reshape(2, 3).T, bias=torch.ones(3).double(), count=torch.tensor(7))
-)
+STATE = OrderedDict(weight=torch.arange(6.0).reshape(2, 3).T, bias=torch.ones(3).double(), count=torch.tensor(7))
+SMALL = {"legacy": legacy(STATE), "zipped": zipped(STATE)}
 
 
-def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
-    assert len(read(tmp_path, SMALL)) == 3
-    for end in range(len(SMALL)):
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path, kind: str) -> None:
+    small = SMALL[kind]
+    assert len(read(tmp_path, small)) == 3
+    for end in range(len(small)):
         with pytest.raises(ModelError, match=r"weights\.pth is (damaged|not a checkpoint)"):
-            read(tmp_path, SMALL[:end])
+            read(tmp_path, small[:end])
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4))
+@given(
+    st.sampled_from(sorted(SMALL)),
+    st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=4)), max_size=4),
+)
 def test_a_damaged_file_is_refused_or_holds_no_more_than_its_own_bytes(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, bytes]]
+    tmp_path_factory: pytest.TempPathFactory, kind: str, changes: list[tuple[float, bytes]]
 ) -> None:
-    content = bytearray(SMALL)
+    content = bytearray(SMALL[kind])
     for place, value in changes:
-        content[place : place + len(value)] = value
+        start = int(place * len(content))
+        content[start : start + len(value)] = value
     with suppress(ModelError):
         for array in read(tmp_path_factory.mktemp("pth"), bytes(content)).values():
             assert array.copy().nbytes <= len(content)
+
+
+def test_every_changed_byte_of_a_zipped_tensor_is_found(tmp_path: Path) -> None:
+    """The zip file has a checksum of each part."""
+    for place in range(SMALL["zipped"].index(b"data/0") + 7, SMALL["zipped"].index(b"data/1")):
+        content = bytearray(SMALL["zipped"])
+        content[place] ^= 1
+        with suppress(ModelError):
+            assert_equal_to_torch(read(tmp_path, bytes(content)), STATE)
+
+
+def archive(parts: dict[str, bytes], compression: int = zipfile.ZIP_STORED, prefix: str = "archive/") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, content in parts.items():
+            file.writestr(prefix + name, content)
+    return buffer.getvalue()
+
+
+def parts_of(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        return {name.partition("/")[2]: file.read(name) for name in file.namelist()}
+
+
+PARTS = parts_of(SMALL["zipped"])
+
+
+@pytest.mark.parametrize("prefix", ["archive/", "another name/", ""])
+def test_the_folder_inside_may_have_any_name(tmp_path: Path, prefix: str) -> None:
+    needed = {name: PARTS[name] for name in PARTS if name == "data.pkl" or name.startswith("data/")}
+    assert_equal_to_torch(read(tmp_path, archive(needed, prefix=prefix)), STATE)
+
+
+def _of_one_file_twice() -> bytes:
+    """Two entries that share their bytes, as bombs do."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("a/data.pkl", PARTS["data.pkl"])
+        file.writestr("a/data/0", bytes(2**16))
+        for number in range(1, 40):
+            twin = copy.copy(file.getinfo("a/data/0"))
+            twin.filename = twin.orig_filename = f"a/data/{number}"
+            file.filelist.append(twin)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (archive(PARTS, zipfile.ZIP_DEFLATED), "compressed"),
+        (archive({name: value for name, value in PARTS.items() if name != "data/0"}), "values are missing"),
+        (archive(PARTS | {"data/0": PARTS["data/0"][:-1]}), "cut short"),
+        (archive(PARTS | {"data/0": PARTS["data/0"][:-4]}), "outside its storage"),
+        (archive(PARTS | {"byteorder": b"big"}), "big-endian"),
+        (archive(PARTS | {"data.pkl": pickle.dumps([1, 2], protocol=2)}), "not a state dict"),
+        (archive({"readme.txt": b"hello"}), "without the one data.pkl"),
+        (archive(PARTS | {"more/data.pkl": PARTS["data.pkl"]}), "without the one data.pkl"),
+        (archive({f"{number}": b"" for number in range(20_001)}), "more than 20000 files"),
+        (_of_one_file_twice(), "claim more bytes than it has|damaged"),
+        (b"PK\x03\x04" + bytes(100), "damaged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_hostile_and_foreign_zip_files_are_refused_in_little_memory(tmp_path: Path, content: bytes, said: str) -> None:
+    with little_memory(), pytest.raises(ModelError, match=said):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_no_zip_file_runs_code(tmp_path: Path, protocol: int) -> None:
+    marker = tmp_path / "ran"
+    for evil in (Evil(os.system, f"touch {marker}"), {"a": Evil(eval, f"open({str(marker)!r}, 'w')")}):
+        content = archive(PARTS | {"data.pkl": pickle.dumps(evil, protocol=protocol)})
+        with pytest.raises(ModelError, match=r"weights\.pth is (not a checkpoint|damaged)"):
+            read(tmp_path, content)
+    assert not marker.exists()
 
 
 @settings(deadline=None)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from milliner.backbones.backbone import ImagenetHead
+from milliner.backbones.backbone import DEFAULT, backbone
+from milliner.backbones.imagenet_head import ImagenetHead
 from milliner.classifier.metadata import BackboneIdentity, Metadata
 from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
@@ -22,7 +23,8 @@ from milliner.evaluation.curves import (
     precision_recall_curve,
     roc_curve,
 )
-from milliner.evaluation.metrics import log_loss, measure, roc_auc, wilson_interval
+from milliner.evaluation.intervals import wilson_interval
+from milliner.evaluation.metrics import measure
 from milliner.images.resize import ResizePolicy
 
 LABELS = ("ant", "bee", "wasp", "fly")
@@ -51,6 +53,56 @@ def test_figures_are_those_of_scikit_learn(drawn: tuple[NDArray[np.float32], NDA
     figures = [(each.precision, each.recall, each.f1, each.support) for each in found.per_class.values()]
     np.testing.assert_allclose(figures, np.transpose(expected))
     assert found.log_loss == pytest.approx(sklearn.metrics.log_loss(targets, probabilities, labels=classes), rel=1e-5)
+    there = np.unique(targets)
+    f1 = sklearn.metrics.f1_score(targets, said, labels=there, average="macro", zero_division=0)
+    assert found.figures["f1"].value == pytest.approx(f1)
+    recall = sklearn.metrics.recall_score(targets, said, labels=there, average="macro", zero_division=0)
+    assert found.figures["balanced_accuracy"].value == pytest.approx(recall)
+    error = calibration_error(calibration(probabilities, targets))
+    assert found.figures["calibration_error"].value == pytest.approx(error)
+
+
+@settings(deadline=None, max_examples=60)
+@given(answers())
+def test_recalls_at_false_alarms_are_read_off_scikit_learns_curve(
+    drawn: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    probabilities, targets = drawn
+    shares = (0.01, 0.2, 0.29, 0.5)
+    found = measure(probabilities, targets, LABELS[: probabilities.shape[1]], at_false_alarms=shares)
+    for label, figures in enumerate(found.per_class.values()):
+        positive = targets == label
+        if not 0 < positive.sum() < len(positive):
+            assert [each.recall.value for each in figures.at_false_alarms] == [None] * len(shares)
+            continue
+        alarms, hits, _ = sklearn.metrics.roc_curve(positive, probabilities[:, label], drop_intermediate=False)
+        for each in figures.at_false_alarms:
+            borne = alarms <= each.false_alarms + 1e-9
+            assert each.recall.value == pytest.approx(hits[borne].max())
+            if each.threshold is None:
+                assert each.recall.value == 0
+            else:
+                called = probabilities[:, label] >= each.threshold
+                assert called[positive].mean() == pytest.approx(each.recall.value)
+                assert called[~positive].mean() <= each.false_alarms + 1e-9
+
+
+@settings(deadline=None, max_examples=60)
+@given(answers())
+def test_the_average_precision_of_each_class_is_that_of_scikit_learn(
+    drawn: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> None:
+    probabilities, targets = drawn
+    found = measure(probabilities, targets, LABELS[: probabilities.shape[1]])
+    theirs = []
+    for label, figures in enumerate(found.per_class.values()):
+        positive, value = targets == label, figures.figures["average_precision"].value
+        if 0 < positive.sum() < len(positive):
+            theirs.append(sklearn.metrics.average_precision_score(positive, probabilities[:, label]))
+            assert value == pytest.approx(theirs[-1])
+        else:
+            assert value is None
+    assert found.figures["average_precision"].value == (pytest.approx(np.mean(theirs)) if theirs else None)
 
 
 @settings(deadline=None, max_examples=60)
@@ -65,7 +117,8 @@ def test_roc_auc_is_that_of_scikit_learn_over_the_classes_that_have_one(
         for label in counted
         if 0 < (targets == label).sum() < len(targets)
     ]
-    assert roc_auc(probabilities, targets) == (pytest.approx(np.mean(areas)) if areas else None)
+    found = measure(probabilities, targets, LABELS[: probabilities.shape[1]])
+    assert found.roc_auc == (pytest.approx(np.mean(areas)) if areas else None)
 
 
 @settings(deadline=None, max_examples=60)
@@ -105,16 +158,19 @@ def test_a_single_picture_has_figures_and_a_wide_interval() -> None:
     assert found.interval[0] == pytest.approx(0.2065, abs=1e-3)
     assert found.interval[1] == 1.0
     assert found.roc_auc is None
-    assert found.per_class["ant"].to_json() == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    ant = found.per_class["ant"].to_json()
+    assert ant["support"] == 0
+    assert [ant[name] for name in ("precision", "recall", "f1")] == [{"value": 0.0, "interval": None}] * 3
 
 
 def test_a_class_that_the_test_set_lacks_is_left_out_of_the_roc_auc() -> None:
     probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.5, 0.3]], np.float32)
-    assert roc_auc(probabilities, np.array([0, 1, 1])) == 1.0
+    assert measure(probabilities, np.array([0, 1, 1]), ("ant", "bee", "fly")).roc_auc == 1.0
 
 
 def test_log_loss_of_a_certain_mistake_is_finite() -> None:
-    assert log_loss(np.array([[1.0, 0.0]], np.float32), np.array([1])) == pytest.approx(-math.log(2**-23))
+    found = measure(np.array([[1.0, 0.0]], np.float32), np.array([1]), ("ant", "bee"))
+    assert found.log_loss == pytest.approx(-math.log(2**-23))
 
 
 @settings(deadline=None, max_examples=40)
@@ -135,7 +191,8 @@ def test_a_probability_of_one_falls_into_the_last_bin() -> None:
 
 
 def _metadata(**facts: object) -> Metadata:
-    return Metadata(("ant", "bee", "fly"), ResizePolicy(64), BackboneIdentity("efficientnet_lite0", "0"), **facts)  # type: ignore[arg-type]
+    identity = BackboneIdentity(DEFAULT, backbone(DEFAULT).sha256)
+    return Metadata(("ant", "bee", "fly"), ResizePolicy(64), identity, **facts)  # type: ignore[arg-type]
 
 
 def test_without_named_classes_the_baseline_is_the_training_sets_majority() -> None:

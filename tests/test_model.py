@@ -24,6 +24,7 @@ import milliner
 from milliner.backbones.backbone import available
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import Model, Picture, load
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 from milliner.core.picture_set import PictureSet
@@ -99,7 +100,18 @@ def test_the_model_abstains_below_its_operating_point(small_model: Path, tmp_pat
     doubtful = load(path).predict(RED)
     assert doubtful.abstained
     assert doubtful.label == "red"
+    assert doubtful.reason == "below the least probability"
     assert not load(small_model).predict(RED).abstained
+
+
+def test_what_is_said_is_what_the_operating_point_says(small_model: Path, tmp_path: Path) -> None:
+    def prefer_blue(document: dict[str, Any]) -> None:
+        document["operating_point"].update(weights={"blue": 1e9}, min_margin=0.0)
+
+    found = load(with_metadata(small_model, tmp_path / "m.onnx", prefer_blue)).predict(RED)
+    assert found.label == "blue"
+    assert found.probability < 0.5
+    assert found.probabilities == load(small_model).predict(RED).probabilities
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", RED[:200]])
@@ -127,9 +139,17 @@ def test_an_onnx_file_of_others_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
-    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=2))
+    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=3))
     with pytest.raises(ModelError, match=r"newer Milliner .*; upgrade"):
         load(path)
+
+
+def test_a_file_of_the_first_schema_is_read(small_model: Path, tmp_path: Path) -> None:
+    def of_the_first(document: dict[str, Any]) -> None:
+        document.update(schema=1, operating_point={"abstain_below": 0.25})
+
+    path = with_metadata(small_model, tmp_path / "m.onnx", of_the_first)
+    assert load(path).metadata.operating_point == OperatingPoint(0.25)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +165,7 @@ def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
         lambda document: document.update(operating_point={"abstain_below": 7}),
         lambda document: document.update(operating_point={"abstain_below": 10**400}),
         lambda document: document.update(operating_point=None),
+        lambda document: document.update(operating_point={"abstain_below": 0, "weights": {"nobody": 2}}),
         lambda document: document.update(init={"a": 1}),
         lambda document: document.update(backbone="lite"),
         lambda document: document.update(trained_on=3),

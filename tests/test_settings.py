@@ -50,7 +50,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
 WRONG = [
     ('nam = "x"', 1, "no setting 'nam'; did you mean 'name'"),
     ('name = "x"\n\n[train]\nsiz = 3', 4, "no setting 'siz' in [train]; did you mean 'size'"),
-    ("[train]\nzzz = 3", 2, "the keys are size, abstain_below"),
+    ("[train]\nzzz = 3", 2, "the keys are backbone, weights, size, abstain_below"),
     ('[classes.a]\n[classes."b c"] # said\ninti = "x"', 3, "no setting 'inti' in [classes.b c]; did you mean 'init'"),
     ("seed = 1\ntrain.size = 'big'", 2, "train.size: input should be a valid integer"),
     ('# a comment\nname = "../up"', 2, "name: it must be letters"),
@@ -60,7 +60,7 @@ WRONG = [
     ('[fetch]\ncontakt = "me"', 2, "no setting 'contakt' in [fetch]; did you mean 'contact'"),
     ('[fetch]\nlicenses = ["by", "mit"]', 2, "fetch.licenses: there is no licence 'mit'; the codes are cc0"),
     ("limit = 0", 1, "limit: input should be greater than 0"),
-    ("[train]\nsize = 33", 2, "train.size: input should be a multiple of 32"),
+    ("[train]\nsize = 33", 2, "train.size: The size must be a multiple of 32 from 32 to 2048"),
     ("seed = 1\n[split]\ntrain = 0.7\ntest = 0.5", 2, "split: The split {'train': 0.7, 'test': 0.5} must have shares"),
     ('[classes."../evil"]', None, "has the label '../evil', which cannot name a folder"),
     ("train = 5", 1, "train: it must be a table"),

@@ -51,11 +51,11 @@ def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tm
     (entry,) = model.metadata_props
     document = json.loads(entry.value)
     assert entry.key == "milliner"
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["labels"] == ["blue", "red"]
     assert document["resize"] == {"mode": "squeeze", "size": SIZE, "filter": "bilinear"}
     assert len(document["backbone"]["sha256"]) == len(document["dataset"]["fingerprint"]) == 64
-    assert document["operating_point"] == {"abstain_below": 0.75}
+    assert document["operating_point"]["abstain_below"] == 0.75
     assert document["init"] == {"red": "crash helmet"}
     assert document["dataset"]["per_class"] == {"blue": 5, "red": 6}
     assert len(base64.b64decode(document["trained_on"])) == 8 * 11

@@ -1,103 +1,174 @@
-"""What a backbone plug-in is, and how the installed ones are found."""
+"""What a backbone is, and how one is found by its name."""
 
-import hashlib
+import difflib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, Final, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, load_model_from_string
 
+from milliner.backbones.imagenet_head import ImagenetHead as ImagenetHead
+from milliner.backbones.policy import DEFAULT as DEFAULT
+from milliner.backbones.policy import InputPolicy
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.plugins import find_plugins
+from milliner.core.progress import Progress, silent
 from milliner.images.cache import cache_folder
 from milliner.images.files import write_atomically
 
-GRAPH_VERSION: Final = 2
+GRAPH_VERSION: Final = 3
 """Raised when the same weights would be written as a different graph, so that cached graphs are made anew."""
 
-STRIDE: Final = 32
-"""Input sides must be multiples of this; then the paddings do not depend on the size."""
-
-DEFAULT: Final = "efficientnet_lite0"
+Pooling = Literal["generalised mean", "average"]
 
 
 @dataclass(frozen=True)
-class ImagenetHead:
-    """The 1000-class layer of ImageNet-1k, in the order of its sorted WordNet ids."""
+class Readiness:
+    """Whether a backbone can be used as this machine is now."""
 
-    weight: NDArray[np.float32]
-    """[1000, width]"""
-    bias: NDArray[np.float32]
-    """[1000]"""
+    ready: bool
+    how: str
+    """Where it is, or what brings it here, as a fragment of a sentence."""
 
-    def probabilities(self, averages: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Softmax over the 1000 classes for [n, width] averages: [n, 1000]."""
-        logits = averages @ self.weight.T + self.bias
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
+
+@dataclass(frozen=True)
+class Reference:
+    """A backbone by its name, for other processes to open; on other machines its files must be where they are here."""
+
+    name: str
+    weights: str | None = None
+    """The checkpoint that was given in place of the published weights."""
+    sha256: str = ""
+    """Of the weights, which must be the same there."""
+
+    def open(self) -> "Backbone":
+        """The backbone; raises ModelError where its weights are others."""
+        found = backbone(self.name, self.weights)
+        if self.sha256 and found.sha256 != self.sha256:
+            raise ModelError(f"The weights of {self.name} differ between machines; copy the same file to each of them.")
+        return found
 
 
 class Backbone(ABC):
-    """A pretrained feature extractor. One file of this package defines one, as `BACKBONE`."""
+    """A pretrained feature extractor: an ONNX graph, and what one must know to use it."""
 
-    name: ClassVar[str]
-    width: ClassVar[int]
-    licence: ClassVar[str]
-    origin: ClassVar[str]
-    sha256: ClassVar[str]
-    """Of the weights file; anything else is refused."""
-    imagenet_top1: ClassVar[float]
+    name: str
+    """What `backbone` finds it by."""
+    width: int
+    """Channels of its features."""
+    licence: str
+    """Of the weights, as an SPDX identifier where there is one."""
+    origin: str
+    """The address that the weights are from."""
+    published: str
+    """SHA-256 of the published weights, or its first 8 digits where their address tells no more."""
+    input: InputPolicy
+    parameters: int
+    """Trained numbers of the whole published network, its classifier included."""
+    megabytes: float
+    """Of the weights file, in millions of bytes."""
+    imagenet_top1: float | None = None
+    """Published share of ImageNet's validation pictures whose best class is right; None where nobody says."""
+    pooling: Pooling = "generalised mean"
+    """What `embedding` is; `average` where features have both signs and a generalised mean says little."""
 
+    @property
     @abstractmethod
-    def weights_file(self) -> Path:
-        """Where the published weights lie on this machine."""
+    def sha256(self) -> str:
+        """Of the weights that are used."""
 
     @abstractmethod
     def build(self) -> ModelProto:
         """The ONNX model: `image` uint8 RGB [N, H, W, 3] to float32 outputs.
 
-        `features` [N, width, H/32, W/32]; `embedding` [N, width], their generalised mean (cube root of the mean
-        cube) over the cells; `average` [N, width], their plain mean.
+        `features` [N, width, h, w]; `average` [N, width], their plain mean over the cells; with a `detail_width` also
+        `detail` [N, detail_width, 2 h, 2 w]. `embedding` [N, embedding_width]: each map's cells pooled, as `pooling`
+        says, and scaled to a length of the square root of its width, one map behind the other. What a map is divided
+        by for that is `features.norm` and `detail.norm`, [N, 1].
         """
 
     @abstractmethod
-    def imagenet_head(self) -> ImagenetHead:
-        """The ImageNet classifier that belongs to the `average`."""
+    def readiness(self) -> Readiness:
+        """Whether it is here, without opening or asking anything."""
 
-    def checked_weights_file(self) -> Path:
-        """`weights_file`, after its SHA-256 was compared; raises ModelError when it differs."""
-        path = self.weights_file()
-        try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise ModelError(f"The weights of {self.name} cannot be read ({error}); install milliner again.") from error
-        if found != self.sha256:
-            raise ModelError(
-                f"The weights of {self.name} at {path} are not the published ones (sha256 {found[:12]}..., "
-                f"expected {self.sha256[:12]}...); reinstall the package that holds them."
-            )
-        return path
+    @property
+    def detail_width(self) -> int:
+        """Channels of an earlier map with twice as many cells a side, where small things still show; 0: it has none."""
+        return 0
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers of its `embedding`; the first `width` of them are of the features."""
+        return self.width + self.detail_width
+
+    def imagenet_head(self) -> ImagenetHead:
+        """The ImageNet classifier that belongs to the `average`; raises SettingsError where it has none."""
+        raise SettingsError(
+            f"{self.name} has no ImageNet classifier, so that no class can begin as one of ImageNet's; leave `init` "
+            f"out, or use another backbone, such as {DEFAULT}."
+        )
+
+    @property
+    def has_imagenet_head(self) -> bool:
+        """Whether `imagenet_head` gives one."""
+        return type(self).imagenet_head is not Backbone.imagenet_head
+
+    @property
+    def identity(self) -> str:
+        """Everything that its graph depends on besides `GRAPH_VERSION`."""
+        return f"{self.name} {self.sha256}"
+
+    @property
+    def reference(self) -> Reference:
+        """To open the same in another process."""
+        return Reference(self.name, None, self.sha256)
+
+    @property
+    def _cached(self) -> Path:
+        return graph_file(self.name, self.sha256)
 
     def onnx_file(self) -> Path:
         """The backbone as an ONNX file in the user's cache, written there the first time."""
-        folder = cache_folder() / "backbones"
-        path = folder / f"{self.name}-{self.sha256[:12]}-v{GRAPH_VERSION}.onnx"
+        path = self._cached
         try:
             if not path.exists():
-                write_atomically(path, self.build().SerializeToString(deterministic=True))
+                content = self.build().SerializeToString(deterministic=True)
+                if self.has_imagenet_head:
+                    self.imagenet_head().save(_head_file(path))
+                write_atomically(path, content)
         except OSError as error:
             raise ModelError(
-                f"The backbone cannot be written to {folder} ({error.strerror}); "
+                f"The backbone cannot be written to {path.parent} ({error.strerror}); "
                 "set MILLINER_CACHE to a folder that can be written."
             ) from error
         return path
 
     def graph(self) -> ModelProto:
-        """What `onnx_file` holds."""
+        """What `onnx_file` holds; a copy that may be changed."""
         return load_model_from_string(self.onnx_file().read_bytes())
+
+    def prepare(self, progress: Progress = silent) -> Path:
+        """Brings what is missing, such as a download, telling `progress`; then `onnx_file`."""
+        return self.onnx_file()
+
+
+class Family(Protocol):
+    """A plug-in for backbones that are named by an argument, such as ``onnx:FILE``. One file defines it as `FAMILY`."""
+
+    name: str
+    """What stands before the colon."""
+    usage: str
+    """Such as ``onnx:FILE``."""
+    about: str
+    """What it brings, as a fragment of a sentence."""
+
+    def open(self, argument: str, weights: Path | None) -> Backbone:
+        """The backbone of that argument; raises SettingsError or ModelError."""
+
+    def readiness(self) -> Readiness:
+        """Whether what it needs is installed."""
 
 
 def available() -> dict[str, Backbone]:
@@ -105,9 +176,97 @@ def available() -> dict[str, Backbone]:
     return find_plugins("milliner.backbones", "BACKBONE")
 
 
-def backbone(name: str) -> Backbone:
-    """The plug-in of that name; raises SettingsError with the names there are."""
-    known = available()
-    if name not in known:
-        raise SettingsError(f"There is no backbone {name!r}; choose one of: {', '.join(sorted(known))}.")
-    return known[name]
+def families() -> dict[str, Family]:
+    """Every family of backbones, by what stands before the colon."""
+    return find_plugins("milliner.backbones", "FAMILY")
+
+
+def backbone(name: str, weights: str | Path | None = None) -> Backbone:
+    """The backbone of that name, with the published weights or those of a file of the same network.
+
+    Raises SettingsError with the names there are, and ModelError for what cannot be used.
+    """
+    from milliner.backbones.checkpoint_backbone import CheckpointBackbone
+
+    given = None if weights is None else Path(weights).absolute()
+    kind, colon, argument = name.partition(":")
+    if colon and kind in families():
+        return families()[kind].open(argument, given)
+    found = available().get(name)
+    if found is None:
+        raise SettingsError(_unknown(name))
+    if given is None:
+        return found
+    if not isinstance(found, CheckpointBackbone):
+        raise SettingsError(f"{name} takes no other weights; leave them out.")
+    return found.with_weights(given)
+
+
+def check_name(name: str, size: int | None = None) -> None:
+    """Raises SettingsError where no backbone has that name or the one that has it cannot see squares of that size.
+
+    Of those with an argument only the kind is looked at, since nothing is opened or asked.
+    """
+    if name.partition(":")[0] in families() and ":" in name:
+        return
+    found = available().get(name)
+    if found is None:
+        raise SettingsError(_unknown(name))
+    found.input.resize(size, name)
+
+
+def _unknown(name: str) -> str:
+    names = [*sorted(available()), *(family.usage for family in families().values())]
+    near = difflib.get_close_matches(name, available(), n=1)
+    hint = f"did you mean {near[0]!r}? There are" if near else "choose one of:"
+    return f"There is no backbone {name!r}; {hint} {', '.join(names)}."
+
+
+def graph_file(name: str, sha256: str) -> Path:
+    """Where the graph of a backbone with those weights is remembered."""
+    plain = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)[:80]
+    return cache_folder() / "backbones" / f"{plain}-{sha256[:12]}-v{GRAPH_VERSION}.onnx"
+
+
+def _head_file(graph: Path) -> Path:
+    return graph.with_suffix(".imagenet.npz")
+
+
+def imagenet_head_of(name: str, sha256: str) -> ImagenetHead | None:
+    """The ImageNet classifier of weights that may be here no more: a plug-in's, or one that is remembered."""
+    found = available().get(name)
+    if found is not None and found.has_imagenet_head and found.readiness().ready and found.sha256 == sha256:
+        return found.imagenet_head()
+    return ImagenetHead.load(_head_file(graph_file(name, sha256)))
+
+
+def graph_of(name: str, sha256: str) -> bytes | None:
+    """The ONNX file of weights that may be here no more: a plug-in's, or one that is remembered."""
+    found = available().get(name)
+    if found is not None and found.readiness().ready and found.sha256 == sha256:
+        return found.onnx_file().read_bytes()
+    remembered = graph_file(name, sha256)
+    return remembered.read_bytes() if remembered.is_file() else None
+
+
+def listing(backbones: Sequence[Backbone] | None = None) -> list[dict[str, Any]]:
+    """What there is to choose from, for people and programs; nothing is opened or downloaded."""
+    rows = []
+    for found in available().values() if backbones is None else backbones:
+        state = found.readiness()
+        rows.append(
+            {
+                "name": found.name,
+                "ready": state.ready,
+                "how": state.how,
+                "megabytes": found.megabytes,
+                "parameters": found.parameters,
+                "width": found.width,
+                "imagenet_top1": found.imagenet_top1,
+                "licence": found.licence,
+                "origin": found.origin,
+                "sha256": found.published,
+                "input": found.input.to_json(),
+            }
+        )
+    return rows

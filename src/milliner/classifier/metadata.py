@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.picture_set import PictureSet
 from milliner.images.resize import ResizePolicy
 
 METADATA_KEY: Final = "milliner"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""1 had operating points of `abstain_below` alone; its readers would not obey the rest, so that they refuse 2."""
 _MAX_CHARACTERS: Final = 2**24  # the largest set of training pictures has 11 million
 
 
@@ -38,18 +40,6 @@ class BackboneIdentity:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
-    """When to believe the model."""
-
-    abstain_below: float = 0.0
-    """A picture whose best probability is lower is marked as abstained; 0 never abstains."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.abstain_below < 1:
-            raise ValueError(f"abstain_below must be at least 0 and below 1, not {self.abstain_below}")
-
-
-@dataclass(frozen=True)
 class Metadata:
     """Everything that prediction obeys, and where the model came from."""
 
@@ -57,7 +47,7 @@ class Metadata:
     """The classes in the order of the outputs."""
     resize: ResizePolicy
     backbone: BackboneIdentity
-    operating_point: OperatingPoint = OperatingPoint()
+    operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     init: Mapping[str, str] = field(default_factory=dict)
     """Label to the ImageNet class that names it; gives the untrained "before" of evaluations."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +62,7 @@ class Metadata:
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
             raise ValueError("it needs two or more labels that differ")
+        self.operating_point.factors(self.labels)  # raises where a weight names no label
 
     def to_json(self) -> str:
         """One line, the same for the same values."""
@@ -80,7 +71,7 @@ class Metadata:
             "labels": list(self.labels),
             "resize": self.resize.to_json(),
             "backbone": self.backbone.to_json(),
-            "operating_point": {"abstain_below": self.operating_point.abstain_below},
+            "operating_point": self.operating_point.to_json(),
             "init": dict(self.init),
             "dataset": dict(self.dataset),
             "metrics": dict(self.metrics),
@@ -104,7 +95,6 @@ class Metadata:
         labels = _of(document, "labels", list)
         if not all(isinstance(label, str) for label in labels):
             raise ValueError("its labels are not words")
-        point = _of(document, "operating_point", dict)
         init = _of(document, "init", dict)
         if not all(isinstance(name, str) for name in init.values()):
             raise ValueError("its init is not a table of names")
@@ -112,7 +102,7 @@ class Metadata:
             labels=tuple(labels),
             resize=ResizePolicy.from_json(document.get("resize")),
             backbone=BackboneIdentity.from_json(_of(document, "backbone", dict)),
-            operating_point=OperatingPoint(float(_of(point, "abstain_below", (int, float)))),
+            operating_point=OperatingPoint.from_json(document.get("operating_point")),
             init=init,
             dataset=_of(document, "dataset", dict),
             trained_on=PictureSet.from_text(document.get("trained_on", "")),

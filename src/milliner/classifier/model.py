@@ -23,6 +23,8 @@ Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A file's path, a file's bytes, a Pillow image, or uint8 RGB pixels [height, width, 3]."""
 
 _OUTPUTS: Final = ("probabilities", "logits", "heatmap", "embedding")
+DISTANCE: Final = "distance"
+"""The output that earlier files lack."""
 
 
 def load(path: str | Path) -> "Model":
@@ -50,6 +52,7 @@ class Model:
         except ModelError as error:
             raise ModelError(f"{path} cannot be loaded: {error}; train or copy it again.") from error
         self.metadata = _read_metadata(path, self._runtime)
+        self._outputs = (*_OUTPUTS, DISTANCE) if DISTANCE in self._runtime.outputs else _OUTPUTS
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ class Model:
         if isinstance(picture, str | Path):
             return self._predict_file(Path(picture))
         image = _from_array(picture) if isinstance(picture, np.ndarray) else upright_rgb(picture)
-        return self._verdict(self._run(self.metadata.resize.apply(image), _OUTPUTS), "image")
+        return self._verdict(self._run(self.metadata.resize.apply(image), self._outputs), "image")
 
     def _predict_file(self, path: Path) -> Prediction:
         encoded = read_bounded(path)
@@ -101,12 +104,13 @@ class Model:
 
     def predict_encoded(self, encoded: bytes, source: str) -> Prediction:
         """Classifies a picture file's bytes; `source` names it in the prediction. Raises UnreadableImageError."""
-        return self._verdict(self.look(encoded, _OUTPUTS), source)
+        return self._verdict(self.look(encoded, self._outputs), source)
 
     def look(self, encoded: bytes, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The named outputs for one picture file, without the batch axis.
 
-        `probabilities` and `logits` [classes], `heatmap` [classes, h, w], `embedding` and `average` [width].
+        `probabilities` and `logits` [classes], `heatmap` [classes, h, w], `embedding` and `average` [width], and the
+        number `distance`, which earlier files lack.
         Raises UnreadableImageError.
         """
         return self._run(self.metadata.resize.load(encoded), outputs)
@@ -118,12 +122,16 @@ class Model:
         values = found["probabilities"]
         if not np.isfinite(values).all():
             raise ModelError(f"{self.path} gives numbers that are none; train or copy it again.")
-        best = int(values.argmax())
+        distance = found.get(DISTANCE)
+        distances = None if distance is None else distance[None]
+        decision = self.metadata.operating_point.decide(values[None], distances, self.labels)
         return Prediction(
             source=source,
-            label=self.labels[best],
+            label=self.labels[int(decision.said[0])],
             probabilities={label: float(value) for label, value in zip(self.labels, values, strict=True)},
-            abstained=bool(values[best] < self.metadata.operating_point.abstain_below),
+            abstained=bool(decision.abstained[0]),
+            reason=decision.reasons[0],
+            distance=None if distance is None else float(distance),
             heatmap=found["heatmap"],
             embedding=found["embedding"],
         )
@@ -145,9 +153,10 @@ def _read_metadata(path: Path, runtime: Runtime) -> Metadata:
     except (ValueError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path} is not a usable model: {error}; train or copy it again.") from error
     shapes = runtime.outputs
-    fits = {*_OUTPUTS, "average"} <= set(shapes) and list(shapes["probabilities"][1:]) == [len(metadata.labels)]
+    needed = {*_OUTPUTS, "average", *metadata.operating_point.outputs}
+    fits = needed <= set(shapes) and list(shapes["probabilities"][1:]) == [len(metadata.labels)]
     if not fits or runtime.inputs != {"image": "tensor(uint8)"}:
-        raise ModelError(f"{path} is not a usable model: its graph does not fit its labels; train or copy it again.")
+        raise ModelError(f"{path} is not a usable model: its graph does not fit its metadata; train or copy it again.")
     return metadata
 
 

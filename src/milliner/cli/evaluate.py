@@ -1,56 +1,67 @@
 """``milliner evaluate``."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from milliner.cli.terminal import common_options, console, print_json, print_table, progress
-from milliner.cli.text import printable
+from milliner.cli.options import Shares, Words
+from milliner.cli.terminal import common_options, console, print_json, progress
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("dataset", type=click.Path())
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and mistakes.")
+@click.option("--card", type=click.Path(path_type=Path), help="Write a model card in Markdown.")
+@click.option("--train", type=click.Path(), help="The training pictures: tell which of DATASET look like one of them.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another model, asked about the same pictures.")
+@click.option(
+    "--slices", type=Words(), default=(), help="Tell pictures apart by columns, such as size or source,licence,day."
+)
+@click.option("--ledger", type=click.Path(path_type=Path), help="Where their origins are, if not beside the dataset.")
+@click.option(
+    "--at-false-alarms",
+    type=Shares(),
+    default="0.01,0.05",
+    show_default=True,
+    help="Tell how much of each class is found at these shares of false alarms.",
+)
 @common_options
-def evaluate(model: Path, dataset: str, report: Path | None, as_json: bool) -> None:
+def evaluate(
+    model: Path,
+    dataset: str,
+    report: Path | None,
+    card: Path | None,
+    train: str | None,
+    against: Path | None,
+    slices: tuple[str, ...],
+    ledger: Path | None,
+    at_false_alarms: tuple[float, ...],
+    as_json: bool,
+) -> None:
     """Measure MODEL on DATASET, which it must not have seen, beside what was known without training."""
+    from milliner.cli.figures import print_figures  # which needs numpy
     from milliner.evaluation.evaluate import evaluate as measure
 
-    result = measure(model, dataset, report=report, progress=progress)
+    result = measure(
+        model,
+        dataset,
+        report=report,
+        card=card,
+        train=train,
+        against=against,
+        slices=slices,
+        ledger=ledger,
+        at_false_alarms=at_false_alarms,
+        progress=progress,
+    )
     if as_json:
         print_json(result.to_json())
         return
-    out = console()
-    out.print(printable(result.verdict), style="bold", markup=False)
-    for note in result.notes:
-        out.print(printable(note), style="yellow", markup=False)
-    document = result.to_json()
-    before = document["before"]
-    out.print()
-    print_table(["", "before", "after"], _figures(before, document), numbers=(1, 2))
-    out.print(printable(f"before: {before['kind']}"), style="dim", markup=False)
-    out.print()
-    rows = [
-        [label, f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.1%}", str(row["support"])]
-        for label, row in document["per_class"].items()
-    ]
-    print_table(["class", "precision", "recall", "F1", "pictures"], rows, numbers=(1, 2, 3, 4))
+    print_figures(result)
+    if report or card:
+        console().print()
     if report:
-        out.print(f"\nReport  {report}", markup=False)
-
-
-def _figures(before: dict[str, Any], after: dict[str, Any]) -> list[list[str]]:
-    def interval(figures: dict[str, Any]) -> str:
-        low, high = figures["accuracy"]["interval"]
-        return f"{figures['accuracy']['value']:.1%} ({low:.1%} to {high:.1%})"
-
-    def number(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
-    return [
-        ["accuracy (95 % interval)", interval(before), interval(after)],
-        ["ROC AUC", number(before["roc_auc"]), number(after["roc_auc"])],
-        ["log loss", number(before["log_loss"]), number(after["log_loss"])],
-    ]
+        console().print(f"Report  {report}", markup=False)
+    if card:
+        console().print(f"Card    {card}", markup=False)

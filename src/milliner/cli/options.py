@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     _PairsType = click.ParamType[Mapping[str, Any]]
     _NamingType = click.ParamType[tuple[str, str]]
     _SizeType = click.ParamType[int]
+    _WordsType = click.ParamType[tuple[str, ...]]
+    _SharesType = click.ParamType[tuple[float, ...]]
 else:  # generic since click 8.4 only
-    _PlaceType = _PairsType = _NamingType = _SizeType = click.ParamType
+    _PlaceType = _PairsType = _NamingType = _SizeType = _WordsType = _SharesType = click.ParamType
 
 
 class Place(_PlaceType):
@@ -90,3 +92,36 @@ class Size(_SizeType):
                 f"{value!r} is no size; write a number with B, KB, MB, GB, KiB, MiB or GiB, such as 500MB.", param, ctx
             )
         return int(float(match[1]) * _UNITS[match[2]])
+
+
+class Words(_WordsType):
+    """``a,b`` as words."""
+
+    name = "word,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Splits the text; an empty word ends the command as wrong usage."""
+        if not isinstance(value, str):
+            return tuple(value)
+        words = tuple(word.strip() for word in value.split(","))
+        if not all(words):
+            self.fail(f"{value!r} has an empty word; write words with commas between.", param, ctx)
+        return words
+
+
+class Shares(_SharesType):
+    """``0.01,0.05`` as numbers above 0 and below 1."""
+
+    name = "share,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Splits the text; what is no such number ends the command as wrong usage."""
+        if not isinstance(value, str):
+            return tuple(value)
+        try:
+            shares = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 0.01,0.05.", param, ctx)
+        if not all(0 < share < 1 for share in shares):
+            self.fail(f"{value!r} has a number that is not above 0 and below 1.", param, ctx)
+        return shares

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,6 @@ from milliner.core.progress import Progress
 from milliner.core.sample import Sample
 from milliner.curation.compare import Reader
 from milliner.images.ledger import PictureRow
-from milliner.images.resize import DEFAULT_SIZE, ResizePolicy
-
-POLICY: Final = ResizePolicy(DEFAULT_SIZE)
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,14 @@ def embedding_recipe() -> str:
     from milliner.backbones.backbone import DEFAULT, backbone
     from milliner.probe.embed import recipe
 
-    return recipe(backbone(DEFAULT), POLICY)
+    net = backbone(DEFAULT)
+    return recipe(net, net.input.resize(None, net.name))
 
 
 def vectors_of(
     rows: Sequence[PictureRow], read: Reader, cache: Path | None, progress: Progress, spread: Spread = ordered_map
 ) -> tuple[list[PictureRow], NDArray[np.float32]]:
-    """The pictures of different content that can be read, and their embeddings [n, width].
+    """The pictures of different content that can be read, and of their embeddings what is of the features, [n, width].
 
     Only pictures that the cache does not know are opened; `spread` is the engine that embeds them.
     """
@@ -73,13 +70,13 @@ def vectors_of(
     with EmbeddingCache.open(file, embedding_recipe()) as memory:
         for row in rows:
             vector = memory.get(row.sha256 or "")
-            if vector is not None and len(vector) == net.width:
-                known[row.file] = vector
+            if vector is not None and len(vector) == net.embedding_width:
+                known[row.file] = vector[: net.width]
     missing = Rows([row for row in rows if row.file not in known], read)
     if missing.rows:
-        found = embed(missing, net, POLICY, file, progress, spread)
+        found = embed(missing, net, net.input.resize(None, net.name), file, progress, spread)
         places = zip(found.places, found.embeddings, strict=True)
-        known |= {missing.key(int(place)): vector for place, vector in places}
+        known |= {missing.key(int(place)): vector[: net.width] for place, vector in places}
     usable = [row for row in rows if row.file in known]
     vectors = np.empty((len(usable), net.width), np.float32)
     for place, row in enumerate(usable):

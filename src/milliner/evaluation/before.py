@@ -12,7 +12,7 @@ from milliner.classifier.runtime import Runtime
 from milliner.images.resize import ResizePolicy
 
 if TYPE_CHECKING:
-    from milliner.backbones.backbone import ImagenetHead
+    from milliner.backbones.imagenet_head import ImagenetHead
 
 
 class Baseline(Protocol):
@@ -40,13 +40,11 @@ class Baseline(Protocol):
 def baseline(metadata: Metadata) -> Baseline:
     """Zero-shot where a label names an ImageNet class, else the training set's frequencies.
 
-    Raises SettingsError for a name that ImageNet does not have or a backbone that is not installed.
+    The frequencies as well where the backbone's ImageNet classifier is not on this machine, such as one of weights
+    that were given by hand on another. Raises SettingsError for a name that ImageNet does not have.
     """
     named = {label: metadata.init[label] for label in metadata.labels if label in metadata.init}
-    if not named:
-        return MajorityClass.of(metadata)
-    untouched = Untouched.of(metadata) if metadata.backbone.tuned else None
-    return ZeroShot.of(metadata.labels, named, metadata.backbone.name, untouched)
+    return (ZeroShot.of(metadata, named) if named else None) or MajorityClass.of(metadata)
 
 
 def training_counts(metadata: Metadata) -> dict[str, int]:
@@ -93,11 +91,12 @@ class Untouched:
     policy: ResizePolicy
 
     @classmethod
-    def of(cls, metadata: Metadata) -> "Untouched":
-        """What a model began with; raises SettingsError where that is not installed."""
-        from milliner.backbones.backbone import backbone
+    def of(cls, metadata: Metadata) -> "Untouched | None":
+        """What a model began with; None where that is not on this machine."""
+        from milliner.backbones.backbone import graph_of
 
-        return cls(Runtime(backbone(metadata.backbone.name).onnx_file().read_bytes()), metadata.resize)
+        graph = graph_of(metadata.backbone.name, metadata.backbone.sha256)
+        return None if graph is None else cls(Runtime(graph), metadata.resize)
 
     def average(self, encoded: bytes) -> NDArray[np.float32]:
         """[width] of a picture file; raises UnreadableImageError."""
@@ -116,24 +115,6 @@ class ZeroShot:
     untouched: Untouched | None = field(default=None, repr=False)
     """None where the model's own backbone is as it was published."""
 
-    @classmethod
-    def of(
-        cls,
-        labels: tuple[str, ...],
-        named: Mapping[str, str],
-        backbone_name: str,
-        untouched: Untouched | None = None,
-    ) -> "ZeroShot":
-        """The baseline for labels of which some, `named`, are ImageNet classes by another name."""
-        from milliner.backbones.backbone import backbone
-        from milliner.core.imagenet import class_index
-
-        columns = np.array([class_index(named[label]) if label in named else -1 for label in labels], np.int64)
-        names = list(dict.fromkeys(named.values()))
-        plural = "es" if len(names) > 1 else ""
-        kind = f"zero-shot from the ImageNet class{plural} {', '.join(names)}"
-        return cls(kind, backbone(backbone_name).imagenet_head(), columns, untouched)
-
     @property
     def outputs(self) -> tuple[str, ...]:
         """The average, where the model's is that of the published backbone."""
@@ -142,6 +123,23 @@ class ZeroShot:
     def own_look(self, encoded: bytes) -> Mapping[str, NDArray[np.float32]]:
         """The average of the published backbone, where the model's is another."""
         return {"average": self.untouched.average(encoded)} if self.untouched else {}
+
+    @classmethod
+    def of(cls, metadata: Metadata, named: Mapping[str, str]) -> "ZeroShot | None":
+        """The baseline for a model of whose labels some, `named`, are ImageNet classes by another name."""
+        from milliner.backbones.backbone import imagenet_head_of
+        from milliner.core.imagenet import class_index
+
+        labels = metadata.labels
+        columns = np.array([class_index(named[label]) if label in named else -1 for label in labels], np.int64)
+        imagenet = imagenet_head_of(metadata.backbone.name, metadata.backbone.sha256)
+        names = list(dict.fromkeys(named.values()))
+        plural = "es" if len(names) > 1 else ""
+        kind = f"zero-shot from the ImageNet class{plural} {', '.join(names)}"
+        untouched = Untouched.of(metadata) if metadata.backbone.tuned else None
+        if imagenet is None or (metadata.backbone.tuned and untouched is None):
+            return None
+        return cls(kind, imagenet, columns, untouched)
 
     def probabilities(self, look: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """A named class has its ImageNet probability, the unnamed ones share the rest equally.

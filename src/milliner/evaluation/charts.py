@@ -15,8 +15,8 @@ from milliner.evaluation.curves import (
     precision_recall_curve,
     roc_curve,
 )
+from milliner.evaluation.figures import Metrics
 from milliner.evaluation.formats import share
-from milliner.evaluation.metrics import Metrics
 from milliner.evaluation.result import Answers
 
 MAX_CURVES: Final = 6
@@ -82,7 +82,7 @@ class Chart:
     def description(self) -> str:
         """What it shows, for those who cannot see it."""
         parts = [f"{each.label}: {each.figure}" for each in self.series] + [dot.text for dot in self.dots]
-        return "; ".join(parts) + "."
+        return "; ".join(parts) + "." if parts else "Drawn as the threshold moves."
 
 
 def classes_with_curves(metrics: Metrics) -> list[int]:
@@ -98,6 +98,14 @@ def charts(answers: Answers, metrics: Metrics) -> list[Chart]:
     classes, labels = sorted(classes_with_curves(metrics)[:MAX_CURVES]), list(metrics.per_class)
     curves = [_roc(answers, classes, labels), _precision_recall(answers, classes, labels)] if classes else []
     return [*curves, _calibration(calibration(answers.probabilities, answers.targets))]
+
+
+def live_charts() -> tuple[Chart, Chart]:
+    """Those that the page's script draws in: the ROC and precision-recall curves of the class that is watched for."""
+    return (
+        Chart("live-roc", "On its ROC curve", "", ("False positive rate", "True positive rate"), guide=True),
+        Chart("live-precision-recall", "On its precision-recall curve", "", ("Recall", "Precision")),
+    )
 
 
 def _roc(answers: Answers, classes: list[int], labels: list[str]) -> Chart:

@@ -1,16 +1,15 @@
 """The points of the curves that the report draws, in plain numpy."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.evaluation.metrics import wilson_interval
+from milliner.evaluation.intervals import wilson_interval
+from milliner.evaluation.scores import tenths
 
 Floats = NDArray[np.float64]
-
-_BINS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def calibration(probabilities: NDArray[np.floating[Any]], targets: NDArray[np.in
     """The tenths of the best probability that hold pictures, lowest first, for [n, classes] probabilities."""
     best = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == targets
-    tenth = np.minimum((best * _BINS).astype(np.int64), _BINS - 1)
+    tenth = tenths(best)
     return [_bin(best[tenth == number], correct[tenth == number]) for number in np.unique(tenth)]
 
 

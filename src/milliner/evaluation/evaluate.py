@@ -1,26 +1,28 @@
 """Measures a model on a dataset that it was not trained on."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.classifier.model import load
-from milliner.core.errors import DatasetError, UnreadableImageError
-from milliner.core.parallel import ordered_map
+from milliner.core.errors import SettingsError
 from milliner.core.progress import Progress, silent
-from milliner.core.sample import Dataset, fingerprint
-from milliner.evaluation.before import Baseline, baseline
+from milliner.core.sample import Dataset
+from milliner.evaluation.asking import Asked, Question, by_number
+from milliner.evaluation.before import baseline
+from milliner.evaluation.comparison import compare
+from milliner.evaluation.figures import UNDEFINED, Figure, Metrics, Resampling
 from milliner.evaluation.formats import NO_BREAK, pictures
-from milliner.evaluation.metrics import measure
-from milliner.evaluation.result import Answers, Classifier, Evaluation, SetAside
-from milliner.images.folder import FolderDataset
+from milliner.evaluation.intervals import evidence, interval_of_share
+from milliner.evaluation.metrics import FALSE_ALARMS, measure
+from milliner.evaluation.opponent import Opponent
+from milliner.evaluation.resampling import RESAMPLES
+from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation
+from milliner.evaluation.slices import Slicing
 from milliner.shards.dataset import open_dataset
-
-_TRAINED_ON: Final = "trained on"
 
 
 def evaluate(
@@ -28,134 +30,131 @@ def evaluate(
     dataset: str | Path | Dataset,
     *,
     report: str | Path | None = None,
+    card: str | Path | None = None,
+    train: str | Path | Dataset | None = None,
+    against: str | Path | Classifier | None = None,
+    slices: Sequence[str] = (),
+    ledger: str | Path | None = None,
+    cache: str | Path | None = None,
+    at_false_alarms: Sequence[float] = FALSE_ALARMS,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
 
-    `report` names an HTML file to write. The same model and dataset give the same figures and the same bytes.
-    A picture that cannot be read, or that the model was trained on, is set aside and listed.
+    The same model and dataset give the same figures and the same bytes. A picture that cannot be read, or that the
+    model was trained on, is set aside and listed.
+
+    Args:
+        model: a loaded one, or its file.
+        dataset: an open one, or what `open_dataset` opens.
+        report: an HTML file to write.
+        card: a model card to write, in Markdown.
+        train: the training dataset, open or not: its pictures are then compared with these for near duplicates and
+            photographs of the same scene.
+        against: another model of the same classes, loaded or its file, that is asked about the same pictures.
+        slices: columns by whose values the pictures are told apart: `size`, `aspect` and `brightness` of the pictures
+            themselves, and those that the ledger has of their origin, such as `source`, `licence` and `day`.
+        ledger: the ledger, or its folder, where it is not the dataset's own or beside it.
+        cache: the embedding cache by which pictures are compared; the project's, or the user's outside of any project,
+            when left out.
+        at_false_alarms: shares of false alarms, above 0 and below 1, at which each class's recall is told.
+        progress: is told how far it is.
 
     Raises:
-        ModelError: the model file cannot be used.
+        ModelError: a model file cannot be used, or the two models know different classes.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
-            was trained on all of these pictures.
-        SettingsError: the baseline's ImageNet class or backbone is unknown.
+            was trained on all of these pictures; there is no ledger where one is needed.
+        SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column, or a share of false alarms
+            is none.
     """
+    _check_shares(at_false_alarms)
     classifier = load(model) if isinstance(model, str | Path) else model
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
+    learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
+    slicing = Slicing(slices, samples, _path(ledger))
+    other = load(against) if isinstance(against, str | Path) else against
+    opponent = Opponent.of(other, classifier) if other else None
     metadata = classifier.metadata
     untrained = baseline(metadata)
-    answers, set_aside = _ask(classifier, samples, untrained, progress)
+    asked = Question(classifier, samples, untrained, opponent, slicing.traits).ask(progress)
+    answers, labels = asked.answers, metadata.labels
     evaluation = Evaluation(
         model=classifier.name,
         dataset=samples.name.encode(errors="replace").decode(),  # not every file name is UTF-8
-        after=measure(answers.probabilities, answers.targets, metadata.labels),
-        before=measure(answers.before, answers.targets, metadata.labels),
+        after=_measured(answers.probabilities, answers, labels, at_false_alarms, answers.said),
+        before=_measured(answers.before, answers, labels, at_false_alarms),
         before_kind=untrained.kind,
-        abstained=int((answers.best < metadata.operating_point.abstain_below).sum()),
-        set_aside=set_aside,
-        notes=tuple(_notes(classifier, samples, set_aside)),
+        abstained=int(answers.abstained.sum()),
+        believed=_believed(answers),
+        set_aside=asked.set_aside,
+        notes=tuple(_notes(classifier, samples, asked, other)),
+        resampling=_resampling(answers),
         answers=answers,
+        slices=slicing.figures(answers, asked.traits),
+        comparison=compare(_names(classifier, other), labels, answers, asked.others) if other else None,
     )
-    if report is not None:
-        from milliner.evaluation.report import write_report  # jinja2 and the backbones are for reports alone
+    if report is None and card is None and train is None:
+        return evaluation
+    from milliner.evaluation.publish import Publication  # jinja2 and comparing pictures are for what is published alone
 
-        write_report(Path(report), evaluation, classifier, samples)
-    return evaluation
+    publication = Publication(_path(report), _path(card), _path(ledger), _path(cache), learnt)
+    return publication.of(evaluation, classifier, samples, progress)
 
 
-def _notes(model: Classifier, dataset: Dataset, set_aside: tuple[SetAside, ...]) -> Iterator[str]:
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given else None
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    for share in shares:
+        if not 0 < share < 1:
+            raise SettingsError(f"A share of false alarms is above 0 and below 1, such as 0.01, not {share:g}.")
+
+
+def _names(model: Classifier, other: Classifier) -> tuple[str, str]:
+    """What the two are called; files of the same name are told apart by their content."""
+    if model.name != other.name:
+        return model.name, other.name
+    return f"{model.name} ({model.sha256[:8]})", f"{other.name} ({other.sha256[:8]})"
+
+
+def _measured(
+    probabilities: NDArray[np.floating[Any]],
+    answers: Answers,
+    labels: tuple[str, ...],
+    at_false_alarms: Sequence[float],
+    said: NDArray[np.int64] | None = None,
+) -> Metrics:
+    return measure(
+        probabilities, answers.targets, labels, said=said, groups=answers.groups, at_false_alarms=at_false_alarms
+    )
+
+
+def _believed(answers: Answers) -> Figure:
+    """The accuracy of the pictures that it does not abstain on."""
+    right = (answers.said == answers.targets)[~answers.abstained]
+    if not len(right):
+        return UNDEFINED
+    worth = evidence(right, answers.groups[~answers.abstained])
+    return Figure(float(right.mean()), interval_of_share(float(right.mean()), worth))
+
+
+def _resampling(answers: Answers) -> Resampling:
+    groups = int(answers.groups.max()) + 1
+    return Resampling(RESAMPLES, groups, "shoots" if groups < len(answers.keys) else "pictures")
+
+
+def _notes(model: Classifier, dataset: Dataset, asked: Asked, other: Classifier | None) -> Iterator[str]:
     labels = model.metadata.labels
-    if _by_number(dataset, labels):
+    if by_number(dataset, labels):
         yield (
             f"The dataset does not name its classes: they were matched by number, from 0 as {labels[0]} "
             f"to {len(labels) - 1} as {labels[-1]}."
         )
-    if seen := sum(each.reason == _TRAINED_ON for each in set_aside):
+    if seen := sum(each.reason == TRAINED_ON for each in asked.set_aside):
         yield f"Left out: {pictures(seen)} that {model.name} was trained on.".replace(NO_BREAK, " ")
-
-
-def class_numbers(dataset: Dataset, labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """[n] classes of the dataset in the model's numbering, matched by name.
-
-    A record file without names has numbers for labels; they are taken as the model's class numbers.
-    Raises DatasetError where the model has no such class.
-    """
-    named = map(str, range(len(labels))) if _by_number(dataset, labels) else labels
-    known = {label: number for number, label in enumerate(named)}
-    unknown = [label for label in dataset.labels if label not in known]
-    if unknown:
-        raise DatasetError(
-            f"{dataset.name} has a class {unknown[0]!r} that the model does not know; rename it to one of the model's "
-            f"({', '.join(labels)}), or train with it."
-        )
-    numbers = np.array([known[label] for label in dataset.labels], np.int64)
-    return np.asarray(numbers[np.asarray(dataset.targets, np.int64)], np.int64)
-
-
-def _by_number(dataset: Dataset, labels: tuple[str, ...]) -> bool:
-    return not isinstance(dataset, FolderDataset) and not set(labels) & set(dataset.labels)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    place: int
-    key: str
-    sha256: str
-    probabilities: NDArray[np.float32]
-    before: NDArray[np.float64]
-
-
-def _ask(
-    model: Classifier, dataset: Dataset, untrained: Baseline, progress: Progress
-) -> tuple[Answers, tuple[SetAside, ...]]:
-    targets = class_numbers(dataset, model.metadata.labels)
-
-    def ask(place: int) -> _Answer | SetAside:
-        return _ask_one(model, dataset, untrained, place)
-
-    answers: list[_Answer] = []
-    set_aside: list[SetAside] = []
-    with progress("evaluate", len(dataset)) as advance:
-        for found in ordered_map(ask, range(len(dataset))):
-            if isinstance(found, SetAside):
-                set_aside.append(found)
-            else:
-                answers.append(found)
-            advance()
-    asked = [(answer.sha256, model.metadata.labels[targets[answer.place]]) for answer in answers]
-    _check_unseen(model, dataset, asked, set_aside)
-    places = np.array([answer.place for answer in answers], np.int64)
-    table = Answers(
-        places=places,
-        keys=tuple(answer.key for answer in answers),
-        targets=targets[places],
-        probabilities=np.array([answer.probabilities for answer in answers], np.float32),
-        before=np.array([answer.before for answer in answers], np.float64),
-    )
-    return table, tuple(set_aside)
-
-
-def _check_unseen(model: Classifier, dataset: Dataset, asked: list[tuple[str, str]], set_aside: list[SetAside]) -> None:
-    """Raises DatasetError where no picture is left; files of earlier versions know their training set as a whole."""
-    seen = any(each.reason == _TRAINED_ON for each in set_aside)
-    if not asked and not seen:
-        raise DatasetError(f"Not one picture of {dataset.name} can be read; see `milliner check`.")
-    if not asked or fingerprint(asked) == model.metadata.dataset.get("fingerprint"):
-        raise DatasetError(
-            f"{dataset.name} holds the very pictures that {model.name} was trained on, of which it knows the answers; "
-            "evaluate it on others, such as the test split."
-        )
-
-
-def _ask_one(model: Classifier, dataset: Dataset, untrained: Baseline, place: int) -> _Answer | SetAside:
-    key = dataset.key(place)
-    try:
-        sample = dataset[place]
-        if sample.sha256 in model.metadata.trained_on:
-            return SetAside(key, _TRAINED_ON)
-        look = model.look(sample.encoded, ("probabilities", *untrained.outputs))
-        look = {**look, **untrained.own_look(sample.encoded)}
-    except UnreadableImageError as error:
-        return SetAside(key, error.reason)
-    return _Answer(place, key, sample.sha256, look["probabilities"], untrained.probabilities(look))
+    seen = sum(answer is None for answer in asked.others)
+    if other and seen == len(asked.others):
+        yield f"Not compared: {other.name} was trained on all of these pictures; give others."
+    elif other and seen:
+        yield f"Left out of the comparison: {pictures(seen)} that {other.name} was trained on.".replace(NO_BREAK, " ")

@@ -13,6 +13,11 @@ def percent(value: float) -> str:
     return f"{points(value)}{NO_BREAK}%"
 
 
+def round_percent(value: float) -> str:
+    """A share that somebody chose: 0.05 as "5 %", 0.001 as "0.1 %"."""
+    return f"{value * 100:.4g}{NO_BREAK}%"
+
+
 def points(value: float) -> str:
     """0.9714 as "97.1"; exactly none and all are "0" and "100"."""
     return f"{value * 100:.0f}" if value in (0, 1) else _short_of_one(value, 100, 1)
@@ -21,6 +26,16 @@ def points(value: float) -> str:
 def share(value: float) -> str:
     """A figure of 0 to 1 with three digits."""
     return _short_of_one(value, 1, 3)
+
+
+def signed(value: float) -> str:
+    """A difference with its sign and three digits."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def written_as(value: float, how: str) -> str:
+    """A number by one of the other ways, which is named."""
+    return FILTERS[how](value)
 
 
 def count(number: int) -> str:
@@ -45,7 +60,10 @@ def _short_of_one(value: float, scale: int, digits: int) -> str:
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "percent": percent,
     "points": points,
+    "round_percent": round_percent,
     "share": share,
     "count": count,
     "pictures": pictures,
+    "signed": signed,
+    "written_as": written_as,
 }

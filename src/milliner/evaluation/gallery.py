@@ -1,62 +1,111 @@
-"""The worst mistakes of an evaluation, as pictures beside what the model saw in them."""
+"""Pictures of an evaluation that are worth a look, each beside what the model saw in it."""
 
-import base64
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from milliner.core.errors import UnreadableImageError
 from milliner.core.sample import Dataset
 from milliner.evaluation.result import Classifier, Evaluation
+from milliner.evaluation.thumbnail import data_uri, thumbnail
 from milliner.images.decode import decode
-from milliner.images.heatmap import class_evidence, overlay, to_jpeg
+from milliner.images.heatmap import class_evidence, overlay
 
 MAX_MISTAKES: Final = 12
-_SIDE: Final = 320
-_QUALITY: Final = 80
+MAX_NEAR: Final = 9
+SIDE: Final = 320
+"""Pixels of a picture's longer side."""
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A picture that was named wrongly."""
+class Shown:
+    """A picture, what it is, and what was said of it."""
 
     file: str
     truth: str
     said: str
     probability: float
     """Of what it said."""
+    runner_up: str
+    """The class that it would have said next."""
+    runner_up_probability: float
     abstained: bool
     picture: str
     """A JPEG as a data URI."""
     evidence: str
     """The same picture, coloured where it speaks for what was said."""
 
+    @property
+    def right(self) -> bool:
+        """Whether it was named correctly."""
+        return self.said == self.truth
 
-def worst_mistakes(evaluation: Evaluation, model: Classifier, dataset: Dataset) -> list[Mistake]:
-    """The mistakes that were made with the highest probability, worst first; their pictures are looked at again."""
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the page shows, whose pictures are looked at again."""
+
+    mistakes: tuple[Shown, ...]
+    """Those that were made with the highest probability, worst first."""
+    near: tuple[Shown, ...]
+    """Of the others those that were decided by the least, the closest first."""
+
+
+def gallery(evaluation: Evaluation, model: Classifier, dataset: Dataset) -> Gallery:
+    """Looks again at the worst mistakes and at the pictures closest to being called something else."""
     answers = evaluation.answers
     wrong = np.flatnonzero(answers.said != answers.targets)
-    worst = wrong[np.argsort(-answers.best[wrong], kind="stable")][:MAX_MISTAKES]
-    return [_mistake(evaluation, model, dataset, int(row)) for row in worst]
-
-
-def _mistake(evaluation: Evaluation, model: Classifier, dataset: Dataset, row: int) -> Mistake:
-    answers, labels = evaluation.answers, model.metadata.labels
-    said, probability = int(answers.said[row]), answers.best[row]
-    encoded = dataset[int(answers.places[row])].encoded
-    image = decode(encoded, shrink_to=_SIDE)
-    image.thumbnail((_SIDE, _SIDE))
-    heatmap = model.look(encoded, ("heatmap",))["heatmap"]
-    return Mistake(
-        file=answers.keys[row],
-        truth=labels[answers.targets[row]],
-        said=labels[said],
-        probability=float(probability),
-        abstained=bool(probability < model.metadata.operating_point.abstain_below),
-        picture=_data_uri(to_jpeg(image, quality=_QUALITY)),
-        evidence=_data_uri(to_jpeg(overlay(image, class_evidence(heatmap, said)), quality=_QUALITY)),
+    surest = answers.probabilities[wrong, answers.said[wrong]]
+    worst = wrong[np.argsort(-surest, kind="stable")][:MAX_MISTAKES]
+    closest = np.argsort(margins(answers.probabilities, _weights(model)), kind="stable")
+    near = closest[~np.isin(closest, worst)][:MAX_NEAR]
+    return Gallery(
+        tuple(_shown(evaluation, model, dataset, int(row)) for row in worst),
+        tuple(_shown(evaluation, model, dataset, int(row)) for row in near),
     )
 
 
-def _data_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+def margins(probabilities: NDArray[np.float32], weighed_by: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[n] by how much the first class leads the second one, of [n, classes] weighed to sum to 1."""
+    weighed = probabilities * weighed_by
+    weighed /= weighed.sum(axis=1, keepdims=True)
+    second, first = np.sort(weighed, axis=1)[:, -2:].T
+    return np.asarray(first - second, np.float64)
+
+
+def _weights(model: Classifier) -> NDArray[np.float64]:
+    """[classes] what the model multiplies the probabilities by before it says the highest one."""
+    return model.metadata.operating_point.factors(model.metadata.labels)
+
+
+def _shown(evaluation: Evaluation, model: Classifier, dataset: Dataset, row: int) -> Shown:
+    answers, labels = evaluation.answers, model.metadata.labels
+    said, probabilities = int(answers.said[row]), answers.probabilities[row]
+    others = probabilities * _weights(model)
+    others[said] = -1
+    next_best = int(others.argmax())
+    encoded = dataset[int(answers.places[row])].encoded
+    image = decode(encoded, shrink_to=SIDE)
+    image.thumbnail((SIDE, SIDE))
+    heatmap = model.look(encoded, ("heatmap",))["heatmap"]
+    return Shown(
+        file=answers.keys[row],
+        truth=labels[answers.targets[row]],
+        said=labels[said],
+        probability=float(probabilities[said]),
+        runner_up=labels[next_best],
+        runner_up_probability=float(probabilities[next_best]),
+        abstained=bool(answers.abstained[row]),
+        picture=data_uri(image),
+        evidence=data_uri(overlay(image, class_evidence(heatmap, said))),
+    )
+
+
+def picture_of(dataset: Dataset, place: int, side: int) -> str | None:
+    """A picture as a data URI; None where it cannot be read any more."""
+    try:
+        return thumbnail(dataset[place].encoded, side)
+    except UnreadableImageError:
+        return None

@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.backbones.backbone import GRAPH_VERSION, Backbone
-from milliner.backbones.backbone import backbone as find_backbone
+from milliner.backbones.backbone import GRAPH_VERSION, Backbone, Reference
 from milliner.classifier.runtime import Runtime
 from milliner.core.errors import UnreadableImageError
 from milliner.core.parallel import Spread, ordered_map
@@ -59,7 +58,7 @@ class Embedder:
     Another process can be sent it; each opens the backbone once, when the first picture comes.
     """
 
-    backbone: str
+    backbone: Reference
     policy: ResizePolicy
 
     def __call__(self, encoded: bytes) -> tuple[str, NDArray[np.float32] | str]:
@@ -76,13 +75,13 @@ _opening: Final = Lock()
 
 
 @lru_cache(maxsize=1)
-def _opened(name: str) -> Runtime:
-    return Runtime(find_backbone(name).onnx_file().read_bytes())
+def _opened(backbone: Reference) -> Runtime:
+    return Runtime(backbone.open().onnx_file().read_bytes())
 
 
-def _runtime(name: str) -> Runtime:
+def _runtime(backbone: Reference) -> Runtime:
     with _opening:  # threads that begin together would each load it
-        return _opened(name)
+        return _opened(backbone)
 
 
 def embed(
@@ -101,12 +100,12 @@ def embed(
     with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache, progress("embed", len(dataset)) as advance:
         rows: dict[int, _Row] = {}
         for place in range(len(dataset)):
-            known = _remembered(dataset, place, cache, backbone.width)
+            known = _remembered(dataset, place, cache, backbone.embedding_width)
             if known is not None:
                 rows[place] = known
                 advance()
         missing = [place for place in range(len(dataset)) if place not in rows]
-        embedder = Embedder(backbone.name, policy)
+        embedder = Embedder(backbone.reference, policy)
         pictures = (_encoded(dataset, place) for place in missing)
         for place, (sha256, found) in zip(missing, spread(embedder, pictures), strict=True):
             if isinstance(found, str):
@@ -115,7 +114,7 @@ def embed(
                 cache.put(sha256, found)
                 rows[place] = _Row(dataset.key(place), sha256, found)
             advance()
-    return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.width)
+    return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.embedding_width)
 
 
 def _remembered(dataset: Dataset, place: int, cache: EmbeddingCache, width: int) -> _Row | None:
@@ -137,7 +136,8 @@ def _encoded(dataset: Dataset, place: int) -> bytes:
 
 def recipe(backbone: Backbone, policy: ResizePolicy) -> str:
     """Everything that an embedding depends on besides the picture."""
-    return f"{backbone.name} {backbone.sha256} v{GRAPH_VERSION} {policy.filter} {policy.size} {DECODER}"
+    sizes = f"{policy.size} {policy.enlarge} {policy.least} {policy.multiple}"
+    return f"{backbone.identity} v{GRAPH_VERSION} {policy.filter} {sizes} {DECODER}"
 
 
 def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:

@@ -7,8 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from milliner.backbones.policy import DEFAULT, DEFAULT_INPUT
 from milliner.core.credit import LICENCES
 from milliner.core.errors import MillinerError, SettingsError
 from milliner.core.imagenet import class_index
@@ -16,7 +26,7 @@ from milliner.curation.groups import Grouping
 from milliner.curation.split import DEFAULT_SPLIT, check_shares
 from milliner.images.inspect import MIN_SIDE
 from milliner.images.reencode import Reencoding
-from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE
+from milliner.images.resize import MAX_SIZE
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
 from milliner.training.finetune.settings import FineTuning
@@ -60,8 +70,8 @@ class FineTuneSettings(_Strict):
 
     epochs: int = _TUNING.epochs
     """Times that every picture is seen, at most."""
-    size: int = _TUNING.size
-    """Pixels a side that the network sees, a multiple of 32."""
+    size: Annotated[int, Field(ge=32, le=MAX_SIZE)] | None = None
+    """Pixels a side that the network sees; as many as the linear head's where it is left out."""
     batch: int = _TUNING.batch
     """Pictures a step."""
     rate: float = _TUNING.rate
@@ -86,11 +96,37 @@ class FineTuneSettings(_Strict):
 class TrainSettings(_Strict):
     """``[train]``."""
 
-    size: Annotated[int, Field(ge=32, le=MAX_SIZE, multiple_of=32)] = DEFAULT_SIZE
-    """Pixels a side of the square that the network sees, a multiple of 32."""
+    backbone: str = DEFAULT
+    """One of `milliner train --list-backbones`, or `auto`."""
+    weights: str | None = None
+    """A checkpoint of the same network in place of the published weights; a path from the project's folder."""
+    size: Annotated[int, Field(ge=32, le=MAX_SIZE)] | None = None
+    """Pixels a side of the square that the network sees, a multiple of its stride; without it the backbone's own."""
     abstain_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The model abstains where its best probability is lower."""
     fine_tune: FineTuneSettings | None = None
+
+    @field_validator("backbone")
+    @classmethod
+    def _check_backbone(cls, value: str) -> str:
+        _check_backbone(value, None)
+        return value
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, value: int | None, info: ValidationInfo) -> int | None:
+        _check_backbone(info.data.get("backbone", DEFAULT), value)
+        return value
+
+
+def _check_backbone(name: str, size: int | None) -> None:
+    """Without importing the backbones, which takes time, where it is the default one."""
+    if name == DEFAULT:
+        _checked(DEFAULT_INPUT.resize, size, name)
+    elif name != "auto":
+        from milliner.backbones.backbone import check_name
+
+        _checked(check_name, name, size)
 
 
 class PackSettings(_Strict):

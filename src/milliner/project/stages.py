@@ -187,6 +187,8 @@ class Train(Stage):
             init=settings.init,
             abstain_below=settings.train.abstain_below,
             size=settings.train.size,
+            backbone=settings.train.backbone,
+            weights=project.folder / settings.train.weights if settings.train.weights else None,
             seed=settings.seed,
             cache=project.memory / CACHE_NAME,
             fine_tune=settings.train.fine_tune.tuning if settings.train.fine_tune else None,
@@ -207,10 +209,9 @@ class Evaluate(Stage):
         return project.settings.name
 
     def inputs(self, project: Project) -> str:
-        """The model and the test split."""
-        return digest_of_files(
-            [project.model, project.packed / "test.rec", project.packed / "test.labels"], project.folder
-        )
+        """The model, the test split, and the training split that it is compared with."""
+        splits = [project.packed / f"{split}.{kind}" for split in ("test", "train") for kind in ("rec", "labels")]
+        return digest_of_files([project.model, *splits], project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
         """The report and the figures."""
@@ -218,7 +219,16 @@ class Evaluate(Stage):
 
     def run(self, project: Project, progress: Progress) -> Outcome:
         """Writes ``reports/<name>.html`` and ``.json``."""
-        result = evaluate(project.model, project.packed / "test.rec", report=project.report, progress=progress)
+        ledger = project.pictures / LEDGER_NAME
+        result = evaluate(
+            project.model,
+            project.packed / "test.rec",
+            report=project.report,
+            train=project.packed / "train.rec",
+            ledger=ledger if ledger.is_file() else None,
+            cache=project.memory / CACHE_NAME,
+            progress=progress,
+        )
         document = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
         write_atomically(project.report.with_suffix(".json"), document.encode())
         return Outcome(" ".join([result.verdict, *result.notes]))

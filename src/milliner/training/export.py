@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from milliner.classifier.metadata import METADATA_KEY, Metadata
 from milliner.classifier.model import Model
@@ -22,8 +22,13 @@ TOLERANCE: Final = 1e-4
 class Body(Protocol):
     """What a head is put on: a backbone as it is published, or with weights that were trained on."""
 
+    @property
+    def width(self) -> int:
+        """Channels of its features."""
+        ...
+
     def graph(self) -> ModelProto:
-        """From `image` to `features`, `embedding` and `average`; a copy that may be changed."""
+        """From `image` to what `Backbone.build` promises; a copy that may be changed."""
         ...
 
 
@@ -58,7 +63,8 @@ def assemble(backbone: Body, head: Head, metadata: Metadata) -> ModelProto:
     """The backbone's graph with the head on it.
 
     `logits` and `probabilities` [N, classes] come from the embedding; `heatmap` [N, classes, h, w] is the same head
-    applied to every cell of the features (class activation map, Zhou et al. 2016, arXiv:1512.04150).
+    applied to every cell of the maps that the embedding is pooled from, each divided by what its pooled row is divided
+    by (class activation map, Zhou et al. 2016, arXiv:1512.04150).
     """
     model = backbone.graph()
     graph, classes = model.graph, len(metadata.labels)
@@ -66,17 +72,16 @@ def assemble(backbone: Body, head: Head, metadata: Metadata) -> ModelProto:
         [
             numpy_helper.from_array(np.ascontiguousarray(head.weight.T), "head.weight"),
             numpy_helper.from_array(head.bias, "head.bias"),
-            numpy_helper.from_array(np.ascontiguousarray(head.weight[:, :, None, None]), "head.kernel"),
         ]
     )
     graph.node.extend(
         [
             helper.make_node("Gemm", ["embedding", "head.weight", "head.bias"], ["logits"], name="logits"),
             helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1),
-            helper.make_node("Conv", ["features", "head.kernel", "head.bias"], ["heatmap"], name="heatmap"),
         ]
     )
-    kept = [value for value in graph.output if value.name != "features"]
+    _add_heatmap(graph, backbone, head)
+    kept = [value for value in graph.output if value.name not in ("features", "detail")]
     shapes: dict[str, list[str | int]] = {
         "probabilities": ["N", classes],
         "logits": ["N", classes],
@@ -88,6 +93,43 @@ def assemble(backbone: Body, head: Head, metadata: Metadata) -> ModelProto:
     graph.name = "milliner"
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     return model
+
+
+def _add_heatmap(graph: GraphProto, backbone: Body, head: Head) -> None:
+    """`heatmap` in as many cells as the finest map has of which the head makes use."""
+    bias = numpy_helper.from_array(np.ascontiguousarray(head.bias[None, :, None, None]), "head.map_bias")
+    graph.initializer.append(bias)
+    evidence = _evidence(graph, "features", head.weight[:, : backbone.width])
+    if head.weight[:, backbone.width :].any():
+        finer = _evidence(graph, "detail", head.weight[:, backbone.width :])
+        graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "head.twice"))
+        enlarged = helper.make_node("Resize", [evidence, "", "head.twice"], ["head.enlarged"], name="head.enlarged")
+        enlarged.attribute.extend(
+            [
+                helper.make_attribute("mode", "linear"),
+                helper.make_attribute("coordinate_transformation_mode", "half_pixel"),
+            ]
+        )
+        graph.node.extend(
+            [enlarged, helper.make_node("Add", ["head.enlarged", finer], ["head.both"], name="head.both")]
+        )
+        evidence = "head.both"
+    graph.node.append(helper.make_node("Add", [evidence, "head.map_bias"], ["heatmap"], name="heatmap"))
+
+
+def _evidence(graph: GraphProto, name: str, weight: NDArray[np.float32]) -> str:
+    """[N, classes, h, w] what each cell of a map adds."""
+    kernel, axes, summed = f"head.{name}.kernel", f"head.{name}.axes", f"head.{name}"
+    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(weight[:, :, None, None]), kernel))
+    graph.initializer.append(numpy_helper.from_array(np.array([2, 3], np.int64), axes))
+    graph.node.extend(
+        [
+            helper.make_node("Conv", [name, kernel], [f"{summed}.sum"], name=f"{summed}.sum"),
+            helper.make_node("Unsqueeze", [f"{name}.norm", axes], [f"{summed}.norm"], name=f"{summed}.norm"),
+            helper.make_node("Div", [f"{summed}.sum", f"{summed}.norm"], [summed], name=summed),
+        ]
+    )
+    return summed
 
 
 def _largest_difference(

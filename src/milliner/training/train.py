@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from milliner import __version__
-from milliner.backbones.backbone import DEFAULT, STRIDE, backbone
-from milliner.classifier.metadata import BackboneIdentity, Metadata, OperatingPoint
+from milliner.backbones.backbone import DEFAULT
+from milliner.classifier.metadata import BackboneIdentity, Metadata
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
@@ -19,12 +20,12 @@ from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
-from milliner.images.resize import DEFAULT_SIZE, MAX_SIZE, ResizePolicy
 from milliner.probe.cache import default_cache
 from milliner.probe.choose import Choice, choose_strength
 from milliner.probe.embed import Embedded, embed
 from milliner.probe.head import fit_head
 from milliner.shards.dataset import open_dataset
+from milliner.training.backbones import Request, Settled
 from milliner.training.export import export
 from milliner.training.finetune.settings import FineTuning
 from milliner.training.finetune.tune import FineTuned, Tuner, check_fine_tuning
@@ -48,6 +49,8 @@ class TrainResult:
     misses: int
     difference: float
     """Largest difference between the written file's outputs and what was trained, over real samples."""
+    settled: Settled
+    """The backbone, and how it was chosen where it was."""
     fine_tuning: FineTuned | None = None
     """How that went, where it was asked for."""
 
@@ -61,6 +64,7 @@ class TrainResult:
             "cross_validated": self.choice.metrics(),
             "cache": {"hits": self.hits, "misses": self.misses},
             "strength": self.choice.strength,
+            **self.settled.to_json(),
             "difference": self.difference,
             "set_aside": [{"file": file, "reason": reason} for file, reason in self.set_aside.items()],
         }
@@ -73,14 +77,16 @@ def train(
     into: str | Path,
     init: Mapping[str, str] | None = None,
     abstain_below: float = 0.0,
-    size: int = DEFAULT_SIZE,
+    size: int | None = None,
+    backbone: str = DEFAULT,
+    weights: str | Path | None = None,
     seed: int = 0,
     engine: str = "local",
     cache: str | Path | None = None,
     fine_tune: FineTuning | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
-    """Fits a new head to the default backbone and writes one ``.onnx`` file.
+    """Fits a new head to a pretrained backbone and writes one ``.onnx`` file.
 
     Only the given dataset is looked at: give the training split. The same dataset, options and version give the
     same bytes.
@@ -91,7 +97,11 @@ def train(
         init: label to the ImageNet class that means it, such as ``{"helmet": "crash helmet"}``; evaluations then
             compare with what the network could do before training.
         abstain_below: the model abstains where its best probability is lower, 0 to below 1.
-        size: pixels a side of the square that the network sees, a multiple of 32.
+        size: pixels a side of the square that the network sees, a multiple of the backbone's stride; the backbone's
+            own when left out.
+        backbone: a name of `list_backbones`, ``onnx:FILE``, ``hf:REPO`` or ``timm:NAME``; ``auto`` compares those
+            that are here by cross-validation.
+        weights: a checkpoint of the same network in place of the published weights.
         seed: decides the folds of the cross-validation.
         engine: what embeds the pictures: ``local`` for this machine's cores, ``ray`` for a cluster's machines.
         cache: the embedding cache; the project's, or the user's outside of any project, when left out.
@@ -106,22 +116,25 @@ def train(
     """
     start = perf_counter()
     check_seed(seed)
-    path, net, policy = _model_path(into), backbone(DEFAULT), _policy(size)
+    path, request = _model_path(into), Request.of(backbone, weights, size, init or {})
     point = _operating_point(abstain_below)
-    memory = Path(cache) if cache else default_cache()
     if fine_tune is not None:
-        check_fine_tuning(fine_tune)
+        check_fine_tuning(fine_tune, request)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     named = _check_init(init or {}, samples)
+    memory = Path(cache) if cache else default_cache()
     with start_engine(engine) as spread:
+        settled = request.settle(samples, memory, seed, progress, spread)
+        net, policy = settled.net, settled.policy
         embedded = embed(samples, net, policy, memory, progress, spread)
     embedding_ended = perf_counter()
     _check_classes(samples, embedded)
     choice = choose_strength(embedded.embeddings, embedded.targets, len(samples.labels), seed, progress)
     head = fit_head(embedded.embeddings, embedded.targets, len(samples.labels), choice.strength)
-    solution = Solution(net, head, policy, embedded.embeddings, {"cross_validated": choice.metrics()})
+    figures = {"cross_validated": choice.metrics(), **settled.metrics}
+    solution = Solution(net, head, policy, embedded.embeddings, figures)
     fitting_ended = perf_counter()
-    tuner = Tuner(net, fine_tune, seed, memory, path, progress) if fine_tune else None
+    tuner = Tuner(net, fine_tune, policy, seed, memory, path, progress) if fine_tune else None
     tuned = tuner.run(samples, embedded, choice) if tuner else None
     solution = tuned.instead_of(solution) if tuned else solution
     tuning_ended = perf_counter()
@@ -134,7 +147,7 @@ def train(
         dataset=_describe(samples, embedded),
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
         metrics=solution.metrics,
-        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength},
+        lineage={"milliner": __version__, "seed": seed, "strength": choice.strength, **settled.lineage},
     )
     compared = _spread(embedded)
     pictures = [samples[place].encoded for place in embedded.places[compared]]
@@ -157,6 +170,7 @@ def train(
         hits=embedded.hits,
         misses=embedded.misses,
         difference=difference,
+        settled=settled,
         fine_tuning=tuned,
     )
 
@@ -170,14 +184,6 @@ def _model_path(into: str | Path) -> Path:
     if not os.access(parent, os.W_OK):  # better said before the work than after it
         raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
     return path
-
-
-def _policy(size: int) -> ResizePolicy:
-    if size % STRIDE or not STRIDE <= size <= MAX_SIZE:
-        raise SettingsError(
-            f"The size must be a multiple of {STRIDE} up to {MAX_SIZE}, not {size}; try {DEFAULT_SIZE}."
-        )
-    return ResizePolicy(size)
 
 
 def _operating_point(abstain_below: float) -> OperatingPoint:

@@ -22,6 +22,7 @@ from milliner.images.resize import ResizePolicy
 from milliner.probe.choose import Choice, choose_strength, stratified_folds
 from milliner.probe.embed import Embedded, embed, recipe
 from milliner.probe.head import Head, fit_head
+from milliner.training.backbones import Request
 from milliner.training.finetune.checkpoint import Checkpoint
 from milliner.training.finetune.figures import Epoch, Figures
 from milliner.training.finetune.pictures import Pictures
@@ -45,6 +46,8 @@ class Tuned:
 
     model: ModelProto
     """The backbone's own graph with other weights."""
+    width: int
+    """Channels of its features."""
     head: Head
     policy: ResizePolicy
     embeddings: NDArray[np.float32]
@@ -115,8 +118,10 @@ def _words(figures: Figures) -> str:
     return f"accuracy {figures.accuracy:.1%}, log loss {figures.log_loss:.4f}"
 
 
-def check_fine_tuning(settings: FineTuning) -> None:
+def check_fine_tuning(settings: FineTuning, request: Request) -> None:
     """Raises SettingsError, before any work is done, where fine-tuning cannot be done as asked."""
+    if request.net is not None and settings.size is not None:
+        request.net.input.resize(settings.size, request.net.name)
     try:
         import torch  # noqa: F401
     except ImportError as error:
@@ -134,6 +139,8 @@ class Tuner:
 
     net: Backbone
     settings: FineTuning
+    policy: ResizePolicy
+    """Of the linear head."""
     seed: int
     cache: Path
     model: Path
@@ -158,7 +165,7 @@ class Tuner:
         from milliner.training.finetune.loop import fit
 
         held_out = stratified_folds(embedded.targets, choice.folds, self.seed) == 0
-        policy, classes = ResizePolicy(self.settings.size), len(samples.labels)
+        policy, classes = self._policy(), len(samples.labels)
         pictures = Pictures(samples, embedded.places, embedded.targets, held_out, policy)
         _check_parts(pictures)
         start, checkpoint = self._start(pictures, classes), self._checkpoint(pictures, embedded)
@@ -172,6 +179,10 @@ class Tuner:
         tuned = Figures.of(logits, truth)
         kept = network if tuned.beats(linear) else None
         return FineTuned(self.settings, fitted.epochs, fitted.best, linear, tuned, kept, held_out, logits)
+
+    def _policy(self) -> ResizePolicy:
+        size = self.settings.size
+        return self.policy if size is None else self.net.input.resize(size, self.net.name)
 
     def finish(self) -> None:
         """Removes the checkpoint, once the model is written."""
@@ -222,7 +233,7 @@ class Tuner:
                 advance()
         embeddings = np.stack(found)
         _check_parity(network, pictures, embeddings)
-        return Tuned(graph, head, pictures.policy, embeddings)
+        return Tuned(graph, self.net.width, head, pictures.policy, embeddings)
 
 
 def _check_parts(pictures: Pictures) -> None:
@@ -237,7 +248,7 @@ def _check_parts(pictures: Pictures) -> None:
 
 def _looking(runtime: Runtime, pictures: Pictures) -> Callable[[int], NDArray[np.float32]]:
     def look(row: int) -> NDArray[np.float32]:
-        ((_, pixels),) = pictures.plain(np.array([row]), batch=1)
+        ((_, (pixels,)),) = pictures.plain(np.array([row]), batch=1)
         return np.asarray(runtime.run(pixels, [_OUTPUT])[_OUTPUT][0], np.float32)
 
     return look
@@ -245,7 +256,7 @@ def _looking(runtime: Runtime, pictures: Pictures) -> Callable[[int], NDArray[np
 
 def _check_parity(network: "Network", pictures: Pictures, embeddings: NDArray[np.float32]) -> None:
     rows = np.unique(np.linspace(0, len(embeddings) - 1, _COMPARED).round().astype(np.int64))
-    for batch, pixels in pictures.plain(rows, batch=1):
+    for batch, (pixels,) in pictures.plain(rows, batch=1):
         difference = float(np.abs(network.look(pixels) - embeddings[batch]).max())
         if not difference <= TOLERANCE:
             raise ModelError(

@@ -1,0 +1,89 @@
+"""The options and tables of `train` that are about backbones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from milliner.backbones.policy import DEFAULT
+from milliner.cli.terminal import print_json, print_table
+
+if TYPE_CHECKING:
+    from milliner.training.auto import AutoChoice, Trial
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def backbone_options(function: Function) -> Function:
+    """Adds ``--backbone``, ``--weights`` and ``--list-backbones``."""
+    name = click.option(
+        "--backbone",
+        default=DEFAULT,
+        show_default=True,
+        help="One of --list-backbones; `auto` compares those that are here.",
+    )
+    weights = click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="A checkpoint of that network, in place of the published weights.",
+    )
+    listed = click.option("--list-backbones", is_flag=True, help="Show the backbones there are, and stop.")
+    return name(weights(listed(function)))
+
+
+def print_backbones(as_json: bool) -> None:
+    """What there is to choose from, and what brings what is not here."""
+    from milliner.backbones.backbone import families, listing
+
+    rows, kinds = listing(), families().values()
+    states = [(family, family.readiness()) for family in kinds]
+    if as_json:
+        others = [
+            {"usage": family.usage, "about": family.about, "ready": state.ready, "how": state.how}
+            for family, state in states
+        ]
+        print_json({"backbones": rows, "families": others})
+        return
+    columns = ["backbone", "top-1", "MB", "M weights", "width", "size", "stride", "licence", "here"]
+    table = [
+        [
+            row["name"],
+            "" if row["imagenet_top1"] is None else f"{row['imagenet_top1']:.1%}",
+            f"{row['megabytes']:.1f}",
+            f"{row['parameters'] / 1e6:.1f}",
+            str(row["width"]),
+            str(row["input"]["size"]),
+            str(row["input"]["stride"]),
+            row["licence"],
+            f"{'yes' if row['ready'] else 'no'}: {row['how']}",
+        ]
+        for row in rows
+    ]
+    print_table(columns, table, numbers=range(1, 7))
+    click.echo()
+    print_table(
+        ["", "", ""],
+        [[family.usage, family.about, f"{'yes' if state.ready else 'no'}: {state.how}"] for family, state in states],
+    )
+
+
+def print_comparison(found: "AutoChoice") -> None:
+    """What each backbone would give and cost, the cheapest first."""
+    columns = ["backbone", "size", "accuracy", "log loss", "+-", "ms", "G mult.", "MB", ""]
+    print_table(columns, [_row(trial, trial.name == found.name) for trial in found.trials], numbers=range(1, 8))
+    click.echo(f"{found.sentence} (cross-validated on {found.pictures} pictures)\n")
+
+
+def _row(trial: "Trial", taken: bool) -> list[str]:
+    figures = (trial.accuracy, trial.log_loss, trial.standard_error)
+    forms = ("{:.1%}", "{:.3f}", "{:.3f}")
+    return [
+        trial.name,
+        str(trial.size),
+        *("" if value is None else form.format(value) for value, form in zip(figures, forms, strict=True)),
+        "" if trial.milliseconds is None else f"{trial.milliseconds:.0f}",
+        f"{trial.giga_multiplications:.2f}",
+        f"{trial.megabytes:.1f}",
+        "taken" if taken else trial.left_out,
+    ]
