@@ -161,6 +161,7 @@ NODES: list[tuple[str, tuple[int, ...], list[Any], dict[str, Any]]] = [
     ("Sub", (3, 4), [random_of(4)], {}),
     ("Mul", (3, 4), [random_of(4)], {}),
     ("Div", (3, 4), [random_of(4)], {}),
+    ("ReduceL2", (3, 4), [], {"axes": [1], "keepdims": 1}),
     ("ReduceMean", (3, 4, 5), [], {"axes": [1, 2], "keepdims": 0}),
     ("ReduceMean", (3, 4, 5), [], {}),
     ("Flatten", (2, 3, 4), [], {}),

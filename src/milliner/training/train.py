@@ -85,7 +85,7 @@ def train(
     path, request = check_model_path(into), Request.of(backbone, weights, size, init or {})
     wishes = wishes or Wishes()
     if fine_tune is not None:
-        check_fine_tuning(fine_tune, request.net)
+        check_fine_tuning(fine_tune, request)
     allowed = check_allowed_drop(ALLOWED_DROP if allow_drop is None else allow_drop)
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     check_labels(samples)
@@ -114,7 +114,7 @@ def train(
     solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.reliability, fitted.metrics())
     watch.lap("fit")
 
-    tuner = Tuner(net, fine_tune.on(net), wishes, seed, memory, path, progress) if fine_tune else None
+    tuner = Tuner(net, fine_tune, policy, wishes, seed, memory, path, progress) if fine_tune else None
     tuned = tuner.run(samples, embedded, fitted.choice) if tuner else None
     if tuned:
         solution = tuned.instead_of(solution)

@@ -96,9 +96,9 @@ def _train(
     in_epoch = -(-count // settings.batch)
     weights = torch.from_numpy(_class_weights(pictures.targets[pictures.trained])).to(device)
     total = 0.0
-    for rows, pixels in pictures.augmented(settings.batch, *chance):
+    for rows, parts in pictures.augmented(settings.batch, *chance):
         with _mixed_precision(device):
-            logits = state.network(torch.from_numpy(pixels).to(device))
+            logits = torch.cat([state.network(torch.from_numpy(pixels).to(device)) for pixels in parts])
         targets = torch.from_numpy(pictures.targets[rows]).to(device)
         loss = functional.cross_entropy(logits.float(), targets, weights, label_smoothing=settings.smoothing)
         value = float(loss.detach())
@@ -118,7 +118,10 @@ def _class_weights(targets: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def _logits(network: Network, pictures: Pictures, batch: int) -> NDArray[np.float32]:
     """[held out, classes] of the pictures as prediction sees them."""
-    return np.concatenate([network.look(pixels) for _, pixels in pictures.plain(pictures.validated, batch)])
+    found: dict[int, NDArray[np.float32]] = {}
+    for rows, parts in pictures.plain(pictures.validated, batch):
+        found |= zip(rows.tolist(), np.concatenate([network.look(pixels) for pixels in parts]), strict=True)
+    return np.stack([found[row] for row in pictures.validated.tolist()])
 
 
 def _mixed_precision(device: str) -> Any:

@@ -83,6 +83,11 @@ def _reduce_mean(has: Attributes, value: Tensor, axes: Tensor | None = None) -> 
     return value.mean(list(range(value.dim())) if found is None else found, keepdim=bool(has.get("keepdims", 1)))
 
 
+def _reduce_length(has: Attributes, value: Tensor, axes: Tensor | None = None) -> Tensor:
+    found = has.get("axes") if axes is None else axes.tolist()
+    return torch.linalg.vector_norm(value, dim=found, keepdim=bool(has.get("keepdims", 1)))
+
+
 def _reshape(has: Attributes, value: Tensor, shape: Tensor) -> Tensor:
     sides = shape.tolist()
     return value.reshape([value.shape[place] if side == 0 else side for place, side in enumerate(sides)])
@@ -133,6 +138,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "MaxPool": _max_pool,
     "Mul": lambda has, first, second: first * second,
     "Pow": _power,
+    "ReduceL2": _reduce_length,
     "ReduceMean": _reduce_mean,
     "Relu": lambda has, value: functional.relu(value),
     "Reshape": _reshape,

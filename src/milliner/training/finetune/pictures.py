@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from milliner.images.resize import ResizePolicy
 from milliner.training.finetune.augment import Augmentation
 
 Rows = NDArray[np.int64]
-Batch = tuple[Rows, NDArray[np.uint8]]
-"""Numbers of pictures, and their pixels, RGB [n, size, size, 3]."""
+Batch = tuple[Rows, list[NDArray[np.uint8]]]
+"""Numbers of pictures, and their pixels in the same order, RGB [n, side, side, 3] for each side that there is."""
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,7 @@ class Pictures:
 def _batches(rows: Rows, load: Callable[[int], NDArray[np.uint8]], batch: int) -> Iterator[Batch]:
     loaded = ordered_map(load, rows.tolist())
     for start in range(0, len(rows), batch):
-        yield rows[start : start + batch], np.stack(list(islice(loaded, batch)))
+        squares = list(islice(loaded, batch))
+        order = sorted(range(len(squares)), key=lambda place: len(squares[place]))
+        sides = groupby((squares[place] for place in order), key=len)
+        yield rows[start : start + batch][order], [np.stack(list(group)) for _, group in sides]

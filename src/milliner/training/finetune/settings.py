@@ -1,12 +1,10 @@
 """What a fine-tuning may be told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Self, get_args
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
 
-from milliner.backbones.backbone import Backbone
 from milliner.core.errors import SettingsError
-from milliner.images.resize import MAX_SIZE
 from milliner.training.finetune.figures import Epoch
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -14,8 +12,6 @@ Device = Literal["auto", "cpu", "cuda"]
 MAX_EPOCHS: Final = 1000
 MAX_BATCH: Final = 1024
 MAX_RATE: Final = 1.0
-USUAL_SIZE: Final = 320
-_STRIDE: Final = 32
 
 
 def _unheard(epoch: Epoch) -> None:
@@ -29,7 +25,8 @@ class FineTuning:
     epochs: int = 8
     """Times that every picture is seen, at most."""
     size: int | None = None
-    """Pixels a side that the network sees, a multiple of 32; `USUAL_SIZE`, or the one that the backbone takes."""
+    """Pixels a side that the network sees; as many as the linear head's where it is left out. Half as many take a
+    quarter of the time."""
     batch: int = 16
     """Pictures a step."""
     rate: float = 1e-3
@@ -59,15 +56,8 @@ class FineTuning:
         for name in ("weight_decay", "smoothing", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"fine-tuning: {name} must be at least 0 and below 1, not {getattr(self, name)}.")
-        if self.size is not None and (self.size % _STRIDE or not _STRIDE <= self.size <= MAX_SIZE):
-            raise SettingsError(f"fine-tuning: size must be a multiple of {_STRIDE} up to {MAX_SIZE}, not {self.size}.")
         if self.device not in get_args(Device):
             raise SettingsError(f"fine-tuning: device must be one of {', '.join(get_args(Device))}.")
-
-    def on(self, net: Backbone) -> Self:
-        """With the size that a backbone takes; raises SettingsError where that is not the one that is asked for."""
-        usual = net.input.size if net.input.fixed else USUAL_SIZE
-        return replace(self, size=net.input.resize(self.size or usual, net.name).size)
 
     def to_json(self) -> dict[str, Any]:
         """What the result depends on, the device aside."""

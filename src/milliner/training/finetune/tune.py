@@ -23,6 +23,7 @@ from milliner.probe.embed import Embedded, embed, recipe
 from milliner.probe.folds import stratified_folds
 from milliner.probe.head import Head, fit_head
 from milliner.runtimes.runtime import Runtime, open_runtime
+from milliner.training.backbones import Request
 from milliner.training.finetune.checkpoint import Checkpoint
 from milliner.training.finetune.figures import Epoch, Figures
 from milliner.training.finetune.pictures import Pictures
@@ -125,13 +126,10 @@ def _words(figures: Figures) -> str:
     return f"accuracy {figures.accuracy:.1%}, log loss {figures.log_loss:.4f}"
 
 
-def check_fine_tuning(settings: FineTuning, net: Backbone | None) -> None:
-    """Raises SettingsError, before any work is done, where fine-tuning cannot be done as asked.
-
-    `net` is None where the backbone is chosen later.
-    """
-    if net is not None:
-        settings.on(net)
+def check_fine_tuning(settings: FineTuning, request: Request) -> None:
+    """Raises SettingsError, before any work is done, where fine-tuning cannot be done as asked."""
+    if request.net is not None and settings.size is not None:
+        request.net.input.resize(settings.size, request.net.name)
     try:
         import torch  # noqa: F401
     except ImportError as error:
@@ -149,6 +147,8 @@ class Tuner:
 
     net: Backbone
     settings: FineTuning
+    policy: ResizePolicy
+    """Of the linear head."""
     wishes: Wishes
     seed: int
     cache: Path
@@ -175,7 +175,7 @@ class Tuner:
         from milliner.training.finetune.loop import fit
 
         held_out = self._held_out(embedded, choice)
-        policy, classes = self.net.input.resize(self.settings.size, self.net.name), len(samples.labels)
+        policy, classes = self._policy(), len(samples.labels)
         pictures = Pictures(samples, embedded.places, embedded.targets, held_out, policy)
         _check_parts(pictures)
         check_promises(self.wishes, embedded.targets[held_out], samples.labels)
@@ -204,6 +204,10 @@ class Tuner:
         """From the pictures that were held out alone: what the network was trained on lies too close together."""
         folds = int(min(MAX_FOLDS, len(truth)))
         return reliability(logits, embeddings, truth, stratified_folds(truth, folds, self.seed), labels, self.wishes)
+
+    def _policy(self) -> ResizePolicy:
+        size = self.settings.size
+        return self.policy if size is None else self.net.input.resize(size, self.net.name)
 
     def finish(self) -> None:
         """Removes the checkpoint, once the model is written."""
@@ -276,7 +280,7 @@ def _check_parts(pictures: Pictures) -> None:
 
 def _looking(runtime: Runtime, pictures: Pictures) -> Callable[[int], NDArray[np.float32]]:
     def look(row: int) -> NDArray[np.float32]:
-        ((_, pixels),) = pictures.plain(np.array([row]), batch=1)
+        ((_, (pixels,)),) = pictures.plain(np.array([row]), batch=1)
         return np.asarray(runtime.run(pixels, [_OUTPUT])[_OUTPUT][0], np.float32)
 
     return look
@@ -284,7 +288,7 @@ def _looking(runtime: Runtime, pictures: Pictures) -> Callable[[int], NDArray[np
 
 def _check_parity(network: "Network", pictures: Pictures, embeddings: NDArray[np.float32]) -> None:
     rows = np.unique(np.linspace(0, len(embeddings) - 1, _COMPARED).round().astype(np.int64))
-    for batch, pixels in pictures.plain(rows, batch=1):
+    for batch, (pixels,) in pictures.plain(rows, batch=1):
         difference = float(np.abs(network.look(pixels) - embeddings[batch]).max())
         if not difference <= TOLERANCE:
             raise ModelError(
