@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import fill_class_folders, noise_jpeg
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import load_model
 from torch_vision import network, torchvision
 
-from milliner import evaluate, load, train
+from milliner import evaluate, list_backbones, load, train
 from milliner.backbones.backbone import available, backbone
 from milliner.backbones.cost import multiplications
 from milliner.classifier.model import Model
@@ -28,7 +28,8 @@ from milliner.evaluation.result import Evaluation
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import Embedder
 from milliner.shards.dataset import open_dataset
-from milliner.training.auto import Picked, Trial, cheapest_of_the_best, choose_backbone
+from milliner.training.auto import Trial, cheapest_of_the_best, choose_backbone
+from milliner.training.picked import Picked
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,7 @@ TRIALS = st.lists(
 
 
 @given(TRIALS)
+@example([(0.1, 0.05, 9.0, False), (0.12, 0.01, 1.0, False), (0.2, 0.2, 0.5, False)])
 def test_taken_is_the_cheapest_within_one_standard_error_of_the_best(
     drawn: list[tuple[float, float, float, bool]],
 ) -> None:
@@ -251,6 +253,7 @@ def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in document["backbones"]] == sorted(available())
     assert {row["usage"] for row in document["families"]} == {"onnx:FILE", "hf:REPO", "timm:NAME"}
+    assert document["backbones"] == list_backbones()
     lite = document["backbones"][0]
     assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", 384)
     assert call(["train", "--list-backbones"]) == 0

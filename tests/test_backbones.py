@@ -244,9 +244,13 @@ def _spoilt(change: Callable[[dict[str, Any]], None]) -> bytes:
         (b"features.0.weight = 3", "damaged or not a PyTorch checkpoint"),
         (b"", "damaged or not a PyTorch checkpoint"),
         (_spoilt(lambda state: state.pop("features.3.squeeze.bias")), "it has no features.3.squeeze.bias"),
+        (
+            _spoilt(lambda state: state.update({"features.0.bias": torch.zeros(63)})),
+            r"its features.0.bias is \[63\], not",
+        ),
         (_spoilt(lambda state: state["features.0.bias"].fill_(float("nan"))), "values that are no numbers"),
     ],
-    ids=["text", "nothing", "one missing", "not a number"],
+    ids=["text", "nothing", "one missing", "a wrong shape", "not a number"],
 )
 def test_unusable_weights_are_one_sentence(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(content)
@@ -354,7 +358,7 @@ def test_the_default_family_computes_what_torch_computes(number: int, side: int)
 def test_real_weights_can_be_given(test_data: Path) -> None:
     found = backbone("squeezenet1_0", test_data / "models" / "squeezenet1_0.pth")
     paths = sorted((test_data / "ants-bees" / "train" / "bees").glob("*.jpg"))[:24]
-    images = np.stack([found.input.resize(None, "").load(path.read_bytes()) for path in paths])
+    images = np.stack([found.input.resize(224, "").load(path.read_bytes()) for path in paths])
     probabilities = found.imagenet_head().probabilities(outputs(found, images)["average"])
     best = np.argsort(-probabilities, axis=1)[:, :5]
     assert (best == class_index("bee")).any(axis=1).mean() > 0.7

@@ -253,7 +253,7 @@ def _of_one_file_twice() -> bytes:
         (archive({"readme.txt": b"hello"}), "without the one data.pkl"),
         (archive(PARTS | {"more/data.pkl": PARTS["data.pkl"]}), "without the one data.pkl"),
         (archive({f"{number}": b"" for number in range(20_001)}), "more than 20000 files"),
-        (_of_one_file_twice(), "claim more bytes than it has|damaged"),
+        (_of_one_file_twice(), "claim more bytes than it has"),
         (b"PK\x03\x04" + bytes(100), "damaged"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -151,6 +151,23 @@ def test_where_the_class_token_alone_comes_out_the_others_are_found(tmp_path: Pa
     assert outputs(found, images(64))["features"].shape == (2, 16, 8, 8)
 
 
+class Excited(nn.Module):  # type: ignore[misc]
+    """Weighs its channels by their mean, which is no last pooling: the map itself goes on as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 8, 8), nn.Linear(4 * 8 * 8, 7)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        found = self.first(pictures)
+        weighed: torch.Tensor = self.last((found * found.mean(dim=(2, 3), keepdim=True)).flatten(1))
+        return weighed
+
+
+def test_a_pooling_that_not_everything_goes_through_is_not_the_last(tmp_path: Path) -> None:
+    assert opened(tmp_path, exported(Excited(), free=False)).width == 7
+
+
 def test_a_network_without_a_map_has_one_cell(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.Flatten(), nn.Linear(4 * 8 * 8, 7))
     found = opened(tmp_path, exported(module, free=False))

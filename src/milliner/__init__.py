@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from milliner.backbones.backbone import list_backbones
     from milliner.classifier.model import Model, load
     from milliner.core.errors import MillinerError
     from milliner.core.prediction import Prediction
@@ -45,6 +46,7 @@ __all__ = [
     "fetch",
     "fetch_report",
     "history",
+    "list_backbones",
     "load",
     "new",
     "open_dataset",
@@ -69,6 +71,7 @@ _HOMES = {
     "fetch": "milliner.sources.fetch",
     "fetch_report": "milliner.sources.report",
     "history": "milliner.training.history",
+    "list_backbones": "milliner.backbones.backbone",
     "load": "milliner.classifier.model",
     "new": "milliner.project.create",
     "open_dataset": "milliner.shards.dataset",

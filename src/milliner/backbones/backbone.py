@@ -2,7 +2,6 @@
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -254,10 +253,15 @@ def graph_of(name: str, sha256: str) -> bytes | None:
     return remembered.read_bytes() if remembered.is_file() else None
 
 
-def listing(backbones: Sequence[Backbone] | None = None) -> list[dict[str, Any]]:
-    """What there is to choose from, for people and programs; nothing is opened or downloaded."""
+def list_backbones() -> list[dict[str, Any]]:
+    """What there is to choose from, sorted by name; nothing is opened or downloaded.
+
+    `name`, `ready` (usable as this machine is now) and `how` (where it is, or what brings it here), `megabytes`,
+    `parameters`, `width`, `imagenet_top1` (0 to 1), `licence`, `origin`, `sha256` of the weights (or its first 8
+    digits) and `input` (`size`, `stride`, `mean` and `scale` of pixels of 0 to 255, `filter`).
+    """
     rows = []
-    for found in available().values() if backbones is None else backbones:
+    for found in available().values():
         state = found.readiness()
         rows.append(
             {

@@ -147,10 +147,17 @@ def _asked(wanted: Wanted, ask: Any) -> Any:
                 f"The hub at {_endpoint()} has no {name}{f' at {wanted.revision}' if wanted.revision else ''} for "
                 "everybody; check the name, or log in with `hf auth login`."
             ) from error
-        why = f"it answers {status}" if status else "no connection"
+        why = f"it answers {status}" if status else _why(error)
         raise ModelError(
             f"{name} cannot be fetched from {_endpoint()} ({why}); check the network, or name a mirror in HF_ENDPOINT."
         ) from error
+
+
+def _why(error: Exception) -> str:
+    kind = type(error).__name__
+    if any(word in kind for word in ("Connect", "Timeout", "Offline", "LocalEntryNotFound")):
+        return "no connection"
+    return f"{kind}: {str(error).strip().splitlines()[0][:150]}" if str(error).strip() else kind
 
 
 def _chosen(wanted: Wanted, files: dict[str, Any]) -> str:

@@ -39,9 +39,9 @@ def backbone_options(function: Function) -> Function:
 
 def print_backbones(as_json: bool) -> None:
     """What there is to choose from, and what brings what is not here."""
-    from milliner.backbones.backbone import families, listing
+    from milliner.backbones.backbone import families, list_backbones
 
-    rows, kinds = listing(), families().values()
+    rows, kinds = list_backbones(), families().values()
     states = [(family, family.readiness()) for family in kinds]
     if as_json:
         others = [

@@ -21,12 +21,13 @@ from milliner.backbones.cost import multiplications
 from milliner.core.errors import DatasetError, SettingsError, UnreadableImageError
 from milliner.core.parallel import Spread, available_cores
 from milliner.core.progress import Progress
-from milliner.core.sample import Dataset, Sample
+from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
 from milliner.probe.cache import EmbeddingCache
 from milliner.probe.choose import choose
 from milliner.probe.embed import embed, recipe
 from milliner.runtimes.runtime import open_runtime
+from milliner.training.picked import Picked
 
 MAX_PICTURES: Final = 2000
 """So many pictures are compared over; with them an accuracy of 97 % is known to 0.4 points."""
@@ -113,7 +114,7 @@ def choose_backbone(
     """
     end = perf_counter() + budget
     found = candidates if candidates is not None else [net for net in available().values() if net.readiness().ready]
-    pictures = Picked.of(samples, seed)
+    pictures = Picked.of(samples, seed, MAX_PICTURES)
     trials: list[Trial] = []
     for net in sorted(found, key=lambda net: (net.name != DEFAULT, net.megabytes)):
         costs = _costs(net, size)
@@ -169,7 +170,7 @@ def _costs(net: Backbone, size: int | None) -> Trial | None:
     )
 
 
-def _not_embedded(pictures: "Picked", net: Backbone, policy: ResizePolicy, cache: Path) -> int:
+def _not_embedded(pictures: Picked, net: Backbone, policy: ResizePolicy, cache: Path) -> int:
     """How many pictures the cache does not know."""
     missing = 0
     with EmbeddingCache.open(cache, recipe(net, policy)) as memory:
@@ -182,7 +183,7 @@ def _not_embedded(pictures: "Picked", net: Backbone, policy: ResizePolicy, cache
 
 
 def _measured(
-    net: Backbone, costs: Trial, pictures: "Picked", cache: Path, seed: int, progress: Progress, spread: Spread
+    net: Backbone, costs: Trial, pictures: Picked, cache: Path, seed: int, progress: Progress, spread: Spread
 ) -> Trial:
     policy, classes = net.input.resize(costs.size, net.name), len(pictures.labels)
     embedded = embed(pictures, net, policy, cache, progress, spread)
@@ -201,50 +202,3 @@ def _measured(
         log_loss=float(losses.mean()),
         standard_error=float(losses.std() / np.sqrt(len(losses))),
     )
-
-
-@dataclass(frozen=True)
-class Picked:
-    """Pictures of a dataset, as a dataset."""
-
-    whole: Dataset
-    places: tuple[int, ...]
-
-    @classmethod
-    def of(cls, whole: Dataset, seed: int, most: int = MAX_PICTURES) -> "Picked":
-        """At most so many, each class in its share but with five pictures or all; the seed decides which."""
-        if len(whole) <= most:
-            return cls(whole, tuple(range(len(whole))))
-        targets, random = np.asarray(whole.targets), np.random.default_rng(seed)
-        chosen: list[int] = []
-        for label in np.unique(targets):
-            places = np.flatnonzero(targets == label)
-            share = min(len(places), max(5, len(places) * most // len(whole)))
-            chosen += random.permutation(places)[:share].tolist()
-        return cls(whole, tuple(sorted(chosen)))
-
-    @property
-    def name(self) -> str:
-        """The dataset's."""
-        return self.whole.name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The dataset's."""
-        return self.whole.labels
-
-    @property
-    def targets(self) -> Sequence[int]:
-        """The class number of every picture."""
-        targets = self.whole.targets
-        return [targets[place] for place in self.places]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def key(self, index: int) -> str:
-        """The picture's."""
-        return self.whole.key(self.places[index])
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.whole[self.places[index]]
