@@ -42,20 +42,20 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure MODEL on DATASET, which it must not have seen, beside what was known without training."""
-    from milliner.classifier.model import load
     from milliner.cli.figures import print_figures  # which needs numpy
     from milliner.evaluation.evaluate import evaluate as measure
 
     result = measure(
-        load(model, runtime),
+        model,
         dataset,
         report=report,
         card=card,
         train=train,
-        against=load(against, runtime) if against else None,
+        against=against,
         slices=slices,
         ledger=ledger,
         at_false_alarms=at_false_alarms,
+        runtime=runtime,
         progress=progress,
     )
     if as_json:

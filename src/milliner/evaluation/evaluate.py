@@ -22,6 +22,7 @@ from milliner.evaluation.opponent import Opponent
 from milliner.evaluation.resampling import RESAMPLES
 from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation
 from milliner.evaluation.slices import Slicing
+from milliner.runtimes.runtime import DEFAULT_RUNTIME
 from milliner.shards.dataset import open_dataset
 
 
@@ -37,6 +38,7 @@ def evaluate(
     ledger: str | Path | None = None,
     cache: str | Path | None = None,
     at_false_alarms: Sequence[float] = FALSE_ALARMS,
+    runtime: str = DEFAULT_RUNTIME,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measures a model, a loaded one or its file, on a dataset, beside its untrained baseline.
@@ -58,21 +60,22 @@ def evaluate(
         cache: the embedding cache by which pictures are compared; the project's, or the user's outside of any project,
             when left out.
         at_false_alarms: shares of false alarms, above 0 and below 1, at which each class's recall is told.
+        runtime: what computes models that are given as files: ``onnxruntime``, or the extra ``openvino``.
         progress: is told how far it is.
 
     Raises:
         ModelError: a model file cannot be used, or the two models know different classes.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
             was trained on all of these pictures; there is no ledger where one is needed.
-        SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column, or a share of false alarms
-            is none.
+        SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column or the runtime, or a share
+            of false alarms is none.
     """
     _check_shares(at_false_alarms)
-    classifier = load(model) if isinstance(model, str | Path) else model
+    classifier = load(model, runtime) if isinstance(model, str | Path) else model
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train
     slicing = Slicing(slices, samples, _path(ledger))
-    other = load(against) if isinstance(against, str | Path) else against
+    other = load(against, runtime) if isinstance(against, str | Path) else against
     opponent = Opponent.of(other, classifier) if other else None
     metadata = classifier.metadata
     untrained = baseline(metadata)
