@@ -41,6 +41,8 @@ def _maximum(features: Floats) -> Floats:
 
 POOLINGS = {"average": _average, "generalised mean, p = 3": _generalised_mean, "maximum": _maximum}
 
+SHIPPED = ("generalised mean towards the centre", "the same with a finer map")
+
 
 @dataclass(frozen=True)
 class _Trial:
@@ -111,12 +113,18 @@ def _try(name: str, dataset: Dataset, size: int) -> Iterator[_Trial]:
 
 
 def _pooled(dataset: Dataset, size: int) -> dict[str, Floats]:
-    runtime, policy = open_runtime(backbone(DEFAULT).onnx_file().read_bytes()), ResizePolicy(size)
+    net, policy = backbone(DEFAULT), ResizePolicy(size)
+    runtime = open_runtime(net.onnx_file().read_bytes())
 
     def pool(place: int) -> list[Floats]:
         square = policy.load(dataset[place].encoded)
-        features = runtime.run(square[None], ["features"])["features"][0]
-        return [pooling(features) for pooling in POOLINGS.values()]
+        found = runtime.run(square[None], ["features", "embedding"])
+        plain = [_of_one_length(pooling(found["features"][0])) for pooling in POOLINGS.values()]
+        return [*plain, found["embedding"][0, : net.width], found["embedding"][0]]
 
     rows = list(ordered_map(pool, range(len(dataset))))
-    return {name: np.stack([row[number] for row in rows]) for number, name in enumerate(POOLINGS)}
+    return {name: np.stack([row[number] for row in rows]) for number, name in enumerate((*POOLINGS, *SHIPPED))}
+
+
+def _of_one_length(pooled: Floats) -> Floats:
+    return np.asarray(pooled / np.sqrt(np.square(pooled).mean()), np.float32)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
-from milliner.images.resize import DEFAULT_SIZE, ResizePolicy
 from milliner.probe.embed import Embedded, embed
 from milliner.probe.head import Head
 from milliner.shards.dataset import open_dataset
+from milliner.training.backbones import begin_as
 from milliner.training.fit import fit
 
 ASKED = {20: 0.945, 5: 0.88}
@@ -28,10 +28,16 @@ Fit = Callable[[NDArray[np.float32], NDArray[np.int64], int], Head]
 
 
 def _cold(embeddings: NDArray[np.float32], targets: NDArray[np.int64], seed: int) -> Head:
-    return fit(embeddings, targets, ("0", "1"), seed, curve=False).head
+    return fit(embeddings, targets, ("0", "1"), seed, widths=backbone(DEFAULT).widths, curve=False).head
 
 
-WAYS: dict[str, Fit] = {"without init": _cold}
+def _warm(embeddings: NDArray[np.float32], targets: NDArray[np.int64], seed: int) -> Head:
+    net = backbone(DEFAULT)
+    named = begin_as(net, {"0": "crash helmet"})
+    return fit(embeddings, targets, ("0", "1"), seed, widths=net.widths, named=named, curve=False).head
+
+
+WAYS: dict[str, Fit] = {"without init": _cold, 'with init = "crash helmet"': _warm}
 """How heads are fitted; the last one is what is asked of."""
 
 
@@ -66,7 +72,8 @@ def measure() -> list[Figure]:
 def _embedded() -> Embedded:
     with tempfile.TemporaryDirectory() as scratch:
         dataset = open_dataset(DATA / "helmets")
-        return embed(dataset, backbone(DEFAULT), ResizePolicy(DEFAULT_SIZE), Path(scratch) / "cache.sqlite")
+        net = backbone(DEFAULT)
+        return embed(dataset, net, net.input.resize(None, net.name), Path(scratch) / "cache.sqlite")
 
 
 def _draw(embedded: Embedded, fitted: Fit, size: int, seed: int) -> float:

@@ -106,7 +106,7 @@ def _finish(model: ModelProto, found: Features, pooling: Pooling) -> None:
     writer.average("features", "average")
     pooled = "average"
     if pooling == "generalised mean":
-        pooled = writer.generalised_mean(writer.relu("features"), "features.mean")
+        pooled = writer.generalised_mean(writer.relu("features"), "features.mean", writer.towards_centre("features"))
     writer.node("Div", [pooled, writer.norm(pooled, found.width, "features.norm")], "embedding")
     writer.append_to(model.graph)
     shapes: dict[str, list[Any]] = {

@@ -17,7 +17,7 @@ from milliner.core.progress import Progress, silent
 from milliner.images.cache import cache_folder
 from milliner.images.files import write_atomically
 
-GRAPH_VERSION: Final = 3
+GRAPH_VERSION: Final = 4
 """Raised when the same weights would be written as a different graph, so that cached graphs are made anew."""
 
 Pooling = Literal["generalised mean", "average"]
@@ -84,8 +84,8 @@ class Backbone(ABC):
 
         `features` [N, width, h, w]; `average` [N, width], their plain mean over the cells; with a `detail_width` also
         `detail` [N, detail_width, 2 h, 2 w]. `embedding` [N, embedding_width]: each map's cells pooled, as `pooling`
-        says, one map behind the other, and divided by `features.norm` and `detail.norm`, [N, 1], so that the mean
-        square of the features' part is 1.
+        says (those of the features weighted towards the centre), one map behind the other, and divided by
+        `features.norm` and `detail.norm`, [N, 1], so that the mean square of the features' part is 1.
         """
 
     @abstractmethod

@@ -121,7 +121,8 @@ def choose(
         for width in tried:
             seen = embeddings[looked.rows, :width]
             samples = warm.extended(seen) if warm else seen
-            found = _strength(samples, width, targets[looked.rows], classes, looked, counted)
+            begin = max(0, STRENGTHS.index(best.strength) - 1) if best else 0  # wider ones need about as much
+            found = _strength(samples, width, targets[looked.rows], classes, looked, counted, STRENGTHS[begin:])
             best = found if best is None or _clearly_better(found, best) else best
             advance(len(STRENGTHS))
     if best is None:
@@ -136,14 +137,15 @@ def _strength(
     classes: int,
     looked: Looked,
     counted: ClassWeights,
+    strengths: Sequence[float],
 ) -> Choice:
-    """The best strength for [m, columns] samples."""
+    """The best of the strengths, strongest first, for [m, columns] samples."""
     parts = [looked.held_out == fold for fold in range(int(looked.held_out.max()) + 1)]
     problem = Problem.of(samples, targets, classes, parts, counted)
     heads: list[Head] = []
     best: Choice | None = None
     worse = 0
-    for strength in STRENGTHS:
+    for strength in strengths:
         heads = problem.fit(strength, heads, _TOLERANCE)
         logits = np.empty((len(targets), classes), np.float32)
         for part, head in zip(parts, heads, strict=True):

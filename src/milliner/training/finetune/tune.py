@@ -51,12 +51,12 @@ class Tuned:
 
     model: ModelProto
     """The backbone's own graph with other weights."""
+    width: int
+    """Channels of its features."""
     head: Head
     policy: ResizePolicy
     embeddings: NDArray[np.float32]
     """[n, width] of every picture of the training split, by the graph."""
-    width: int
-    """How many of those numbers are of the last features."""
 
     def graph(self) -> ModelProto:
         """A copy of the model."""
@@ -265,7 +265,7 @@ class Tuner:
                 advance()
         embeddings = np.stack(found)
         _check_parity(network, pictures, embeddings)
-        return Tuned(graph, head, pictures.policy, embeddings, self.net.width)
+        return Tuned(graph, self.net.width, head, pictures.policy, embeddings)
 
 
 def _check_parts(pictures: Pictures) -> None:
