@@ -15,6 +15,7 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
+from pooling import centre_weights, mean_cube, root_mean_square
 from torch.nn import functional
 from torch_vision import network, normalised
 
@@ -128,13 +129,13 @@ def test_outputs_have_the_promised_shapes_and_pooling(name: str, side: int, usab
     assert features.shape == (2, found.width, cells, cells)
     np.testing.assert_allclose(result["average"], features.mean(axis=(2, 3)), atol=1e-5)
     assert found.pooling == "generalised mean"
-    expected = np.cbrt((np.maximum(features, 0) ** 3).mean(axis=(2, 3)))
-    norm = np.sqrt((expected**2).mean(axis=1, keepdims=True))
+    expected = mean_cube(features, centre_weights(cells, cells))
+    norm = root_mean_square(expected)
     np.testing.assert_allclose(result["embedding"][:, : found.width], expected / norm, rtol=1e-3, atol=1e-4)
     if found.detail_width:
         detail = np.maximum(outputs(found, random_images(2, side), "detail")["detail"].astype(np.float64), 0)
         assert detail.shape == (2, found.detail_width, 2 * cells, 2 * cells)
-        finer = np.cbrt((detail**3).mean(axis=(2, 3)))
+        finer = mean_cube(detail)
         np.testing.assert_allclose(result["embedding"][:, found.width :], 3 * finer / norm, rtol=1e-3, atol=1e-4)
 
 
