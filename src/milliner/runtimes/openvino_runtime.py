@@ -72,25 +72,28 @@ class OpenvinoRuntime:
             "INFERENCE_NUM_THREADS": available_cores(),
             "NUM_STREAMS": streams,
         }
-        return _Compiled(self._core.compile_model(self._model, _DEVICE, properties))
+        return _Compiled(self._core.compile_model(self._model, _DEVICE, properties), streams)
 
 
 class _Compiled:
-    """A compiled graph with the requests that are not in use: one request computes one thing at a time."""
+    """A compiled graph with the requests that are not in use: one request computes one thing at a time.
 
-    def __init__(self, compiled: Any) -> None:
-        self._compiled = compiled
+    All are made before the first computes: making one takes a lock that a computation holds, and holds Python's own
+    the while, so that threads that did both at once could wait for each other forever.
+    """
+
+    def __init__(self, compiled: Any, requests: int) -> None:
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(requests):
+            self._idle.put(compiled.create_infer_request())
 
     def run(self, images: NDArray[np.uint8], outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        request = self._idle.get()
         try:
-            request = self._idle.get_nowait()
-        except queue.Empty:
-            request = self._compiled.create_infer_request()
-        request.infer({"image": np.ascontiguousarray(images)})
-        found = {name: np.array(request.get_tensor(name).data) for name in outputs}  # the tensors are used again
-        self._idle.put(request)
-        return found
+            request.infer({"image": np.ascontiguousarray(images)})
+            return {name: np.array(request.get_tensor(name).data) for name in outputs}  # the tensors are used again
+        finally:
+            self._idle.put(request)
 
 
 def open_graph(graph: bytes) -> OpenvinoRuntime:

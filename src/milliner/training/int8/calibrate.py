@@ -83,13 +83,10 @@ class Calibration:
 
     def grids(self, rule: str) -> dict[str, Grid]:
         """A grid for every value by one of `RULES`; a pooled value has that of what it was pooled from."""
-        clipped = {found.result: (found.lowest, found.highest) for found in self.layout.convolutions.values()}
-        ranges: dict[str, Grid] = {}
-        for name in self.layout.values:
-            low, high = RULES[rule](self.histograms[self.layout.aliases.get(name, name)])
-            lowest, highest = clipped.get(name, (-np.inf, np.inf))
-            ranges[name] = Grid.of(max(low, lowest), min(high, highest))
-        return ranges
+        ranges = {
+            name: RULES[rule](self.histograms[self.layout.aliases.get(name, name)]) for name in self.layout.values
+        }
+        return {name: Grid.of(*found) for name, found in ranges.items()}
 
 
 def calibrate(model: ModelProto, layout: Layout, squares: Iterable[NDArray[np.uint8]]) -> Calibration:

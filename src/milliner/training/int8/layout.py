@@ -11,7 +11,6 @@ from onnx import GraphProto, NodeProto, numpy_helper
 
 from milliner.core.errors import ModelError
 
-_FOLDED: Final = ("Relu", "Clip")
 _SHARED: Final = ("Add", "MaxPool", "Concat")
 """Computed in 8 bits where all that they read is."""
 
@@ -22,10 +21,7 @@ class Convolution:
 
     node: NodeProto
     result: str
-    """The value after the clipping."""
-    lowest: float
-    highest: float
-    """What the clipping lets through; infinite where there is none."""
+    """The value after the clipping, whose range is found from what came through it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def lay_out(graph: GraphProto, kept: frozenset[str]) -> Layout:
     alone = {
         node.input[0]: node
         for node in graph.node
-        if node.op_type in _FOLDED and readers[node.input[0]] == 1 and not {node.input[0], node.output[0]} & outputs
+        if _saturates(node, weights) and readers[node.input[0]] == 1 and not {node.input[0], node.output[0]} & outputs
     }
     convolutions: dict[str, Convolution] = {}
     clipped: set[str] = set()
@@ -70,11 +66,10 @@ def lay_out(graph: GraphProto, kept: frozenset[str]) -> Layout:
     for node in graph.node:
         if node.op_type == "Conv" and _plain(node, weights) and node.output[0] not in kept:
             clipping = alone.get(node.output[0])
-            bounds = _bounds(clipping, weights) if clipping is not None else (-np.inf, np.inf)
-            if clipping is not None and bounds is not None:
+            if clipping is not None:
                 clipped.add(clipping.output[0])
-            result = node.output[0] if clipping is None or bounds is None else clipping.output[0]
-            convolutions[node.output[0]] = Convolution(node, result, *(bounds or (-np.inf, np.inf)))
+            result = node.output[0] if clipping is None else clipping.output[0]
+            convolutions[node.output[0]] = Convolution(node, result)
             values |= {node.input[0]: None, result: None}
         elif node.op_type in _SHARED and all(name in values for name in node.input):
             shared.add(node.output[0])
@@ -91,14 +86,12 @@ def _plain(node: NodeProto, weights: Mapping[str, NDArray[np.float32]]) -> bool:
     return all(name in weights and weights[name].dtype == np.float32 for name in node.input[1:] if name)
 
 
-def _bounds(node: NodeProto, weights: Mapping[str, NDArray[np.float32]]) -> tuple[float, float] | None:
-    """What a Relu or Clip lets through; None where its limits are computed."""
+def _saturates(node: NodeProto, weights: Mapping[str, NDArray[np.float32]]) -> bool:
+    """Whether a node cuts to a known range around 0, which the range of 8 bits then does as well."""
     if node.op_type == "Relu":
-        return 0.0, np.inf
-    limits = [-np.inf, np.inf]
-    for place, name in enumerate(node.input[1:]):
-        if name and name not in weights:
-            return None
-        if name:
-            limits[place] = float(weights[name])
-    return limits[0], limits[1]
+        return True
+    limits = [name for name in node.input[1:] if name]
+    if node.op_type != "Clip" or not all(name in weights for name in limits):
+        return False
+    lowest, highest = (node.input[place] if place < len(node.input) else "" for place in (1, 2))
+    return not (lowest and weights[lowest] > 0) and not (highest and weights[highest] < 0)
