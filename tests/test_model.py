@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import milliner
-from milliner.backbones.backbone import available
+from milliner.backbones.backbone import backbone
 from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import Model, Picture, load
 from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.errors import DatasetError, ModelError, UnreadableImageError
 from milliner.core.picture_set import PictureSet
+from milliner.probe.head import Head
 from milliner.runtimes.runtime import open_runtime
+from milliner.training.export import assemble
 
 RED = noise_jpeg(901, tint=(90, 0, 0))
 BLUE = noise_jpeg(902, tint=(0, 90, 0))
@@ -64,21 +67,37 @@ def test_a_prediction_carries_heatmap_and_embedding(model: Model) -> None:
     found = model.predict(RED)
     assert found.heatmap is not None
     assert found.embedding is not None
-    assert found.heatmap.shape == (2, 4, 4)  # of the finer map
-    assert found.embedding.shape == (1280,)
+    assert found.heatmap.shape == (2, 2, 2)
+    assert found.embedding.shape == (1952,)
     assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert 0 <= found.margin <= found.probability <= 1
 
 
-def test_the_heatmap_is_the_head_applied_to_each_cell(small_model: Path) -> None:
+@pytest.mark.parametrize("finer", [False, True])
+def test_the_heatmap_is_what_each_cell_adds_to_the_logits(small_model: Path, finer: bool) -> None:
     proto = onnx.load(small_model)
-    weights = {entry.name: onnx.numpy_helper.to_array(entry) for entry in proto.graph.initializer}
-    images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
-    backbone = open_runtime(available()["efficientnet_lite0"].onnx_file().read_bytes())
-    features = backbone.run(images, ["features"])["features"]
-    heatmap = open_runtime(small_model.read_bytes()).run(images, ["heatmap"])["heatmap"]
-    expected = np.einsum("nwyx,wc->ncyx", features, weights["head.weight"]) + weights["head.bias"][:, None, None]
-    np.testing.assert_allclose(heatmap, expected, atol=1e-3)
+    net, random = backbone("efficientnet_lite0"), np.random.default_rng(0)
+    seen = net.embedding_width if finer else net.width
+    head = Head(np.zeros((2, net.embedding_width), np.float32), random.normal(size=2).astype(np.float32))
+    head.weight[:, :seen] = random.normal(size=(2, seen))
+    metadata = Metadata.from_json(proto.metadata_props[0].value)
+    graph = assemble(net, head, replace(metadata, operating_point=OperatingPoint()))
+    images = random.integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    names = ["features", "features.mean", "detail"]
+    found = net.graph()
+    found.graph.output.append(onnx.helper.make_tensor_value_info("features.mean", 1, None))
+    maps = open_runtime(found.SerializeToString()).run(images, names)
+    norm = np.sqrt(np.square(maps["features.mean"]).mean(axis=1))[:, None, None, None]
+    expected = np.einsum("nwyx,cw->ncyx", maps["features"] / norm, head.weight[:, : net.width])
+    if finer:
+        detail = np.einsum("nwyx,cw->ncyx", 3 * maps["detail"] / norm, head.weight[:, net.width :])
+        halves = np.clip((np.arange(6) - 0.5) / 2, 0, 2)  # each cell becomes four, between their neighbours
+        low, share = np.floor(halves).astype(int), halves - np.floor(halves)
+        high = np.minimum(low + 1, 2)
+        rows = expected[:, :, low] * (1 - share[:, None]) + expected[:, :, high] * share[:, None]
+        expected = rows[..., low] * (1 - share) + rows[..., high] * share + detail
+    heatmap = open_runtime(graph.SerializeToString()).run(images, ["heatmap"])["heatmap"]
+    np.testing.assert_allclose(heatmap, expected + head.bias[:, None, None], atol=2e-3)
 
 
 def test_a_turned_picture_is_turned_upright_as_in_training(model: Model) -> None:
@@ -300,7 +319,7 @@ def test_one_place_imports_the_runtime() -> None:
     package = Path(milliner.__file__).parent
     importing = re.compile(r"^\s*(?:import|from) onnxruntime\b", re.MULTILINE)
     found = [path for path in package.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))]
-    assert found == [package / "classifier" / "onnx_runtime.py"]
+    assert found == [package / "runtimes" / "onnx_runtime.py"]
 
 
 def test_what_the_package_offers_is_listed() -> None:

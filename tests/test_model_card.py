@@ -89,7 +89,11 @@ def test_facts_of_training_are_told_where_the_file_has_them(tmp_path: Path) -> N
     metrics = {
         "cross_validated": {"accuracy": 0.9, "log_loss": 0.2},
         "temperature": 1.25,
-        "fine_tuning": {"epochs": 7, "kept": True, "accuracy": 0.95},
+        "fine_tuning": {
+            "kept": True,
+            "tuned": {"accuracy": 0.95, "log_loss": 0.1},
+            "linear": {"accuracy": 0.94, "log_loss": 0.2},
+        },
         "int8": {"accuracy_before": 0.91, "accuracy_after": 0.909},
     }
     dataset = {"name": "train", "per_class": {"helmet": 20, "nohelmet": 200}, "licences": {"by 4.0": 30, "cc0": 190}}
