@@ -25,7 +25,7 @@ from milliner.core.progress import silent
 from milliner.core.sample import Sample
 from milliner.evaluation.card import model_card
 from milliner.evaluation.result import Evaluation
-from milliner.images.resize import ResizePolicy
+from milliner.images.resize import DEFAULT_SIZE, ResizePolicy
 from milliner.probe.embed import Embedder
 from milliner.shards.dataset import open_dataset
 from milliner.training.auto import Trial, cheapest_of_the_best, choose_backbone
@@ -255,7 +255,7 @@ def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert {row["usage"] for row in document["families"]} == {"onnx:FILE", "hf:REPO", "timm:NAME"}
     assert document["backbones"] == list_backbones()
     lite = document["backbones"][0]
-    assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", 512)
+    assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", DEFAULT_SIZE)
     assert call(["train", "--list-backbones"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in (*available(), "onnx:FILE", "hf:REPO", "timm:NAME"))

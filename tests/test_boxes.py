@@ -67,7 +67,7 @@ def test_boxes_hold_what_is_over_half_of_the_highest(evidence: np.ndarray) -> No
         assert strong[box.bottom - 1, box.left : box.right].any()
         assert strong[box.top : box.bottom, box.left].any()
         assert strong[box.top : box.bottom, box.right - 1].any()
-        assert 0.5 < box.probability <= 1
+        assert 0.5 <= box.probability <= 1
     assert len(found) == min(scipy_label(strong)[1], MAX_BOXES)
     assert not (strong & ~covered).any()
     assert [box.probability for box in found] == sorted((box.probability for box in found), reverse=True)

@@ -86,9 +86,9 @@ def test_options_have_the_same_names_in_shell_and_python(run: Run) -> None:
         offered = set(inspect.signature(getattr(package, name)).parameters) - {"progress"}
         if name == "fetch":  # the manners are one value in Python, and two ways to look back are calls of their own
             offered |= {field.name for field in fields(package.Manners)} | {"report", "attribution"}
-        if name == "train":  # looking back, and at what there is to choose from, are calls of their own
-            offered |= {"history", "list_backbones"} | {field.name for field in fields(package.Wishes)}
-            offered |= {field.name for field in fields(package.FineTuning)} | {"tune_size"}
+        if name == "train":  # two ways to look are calls of their own, and what is wished or tuned is one value each
+            offered |= {"history", "list_backbones"} & set(dir(package)) | {"tune_size"}
+            offered |= {field.name for value in (package.Wishes, package.FineTuning) for field in fields(value)}
         assert shown <= offered | {"sources"}, name
 
 

@@ -46,6 +46,7 @@ def test_a_training_leaves_a_folder_with_all_of_it(class_folders: Callable[..., 
         "seed": 0,
         "size": SIZE,
         "strength": documents["settings"]["strength"],
+        "width": documents["settings"]["width"],
     }
     assert documents["lineage"]["dataset"]["samples"] == 15
     assert {"milliner", "numpy", "onnxruntime"} <= documents["lineage"]["versions"].keys()

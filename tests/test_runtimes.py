@@ -20,7 +20,7 @@ from milliner.classifier.model import load
 from milliner.core.errors import ModelError, SettingsError
 from milliner.runtimes.runtime import RUNTIMES, open_runtime
 
-OUTPUTS = ("probabilities", "logits", "heatmap", "embedding", "average")
+OUTPUTS = ("probabilities", "logits", "heatmap", "embedding", "average", "distance")
 
 
 def photographs(folder: Path) -> Iterator[bytes]:

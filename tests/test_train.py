@@ -60,7 +60,8 @@ def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tm
     assert entry.key == "milliner"
     assert document["schema"] == 2
     assert document["labels"] == ["blue", "red"]
-    assert document["resize"] == {"mode": "squeeze", "size": SIZE, "filter": "bilinear"}
+    sides = {"enlarge": 1.75, "least": SIZE, "multiple": 32}
+    assert document["resize"] == {"mode": "squeeze", "size": SIZE, "filter": "bilinear", **sides}
     assert len(document["backbone"]["sha256"]) == len(document["dataset"]["fingerprint"]) == 64
     assert document["operating_point"]["abstain_below"] == 0.75
     assert document["init"] == {"red": "crash helmet"}

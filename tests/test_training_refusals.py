@@ -14,7 +14,6 @@ import milliner
 from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.core.errors import DatasetError, MillinerError, ModelError
 from milliner.core.sample import Sample
-from milliner.images.resize import ResizePolicy
 from milliner.probe import choose
 from milliner.probe.cache import EmbeddingCache
 from milliner.probe.embed import Embedder, recipe
@@ -23,6 +22,7 @@ from milliner.training import train as training
 from milliner.training.fit import Fitted, fit
 
 SIZE = 64
+NET = backbone(DEFAULT)
 
 
 class Pictures:
@@ -85,13 +85,13 @@ def broken(embedding: NDArray[np.float32]) -> Callable[[Embedder, bytes], tuple[
 
 
 def test_all_pictures_alike_to_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Embedder, "__call__", broken(np.ones(1280, np.float32)))
+    monkeypatch.setattr(Embedder, "__call__", broken(np.ones(NET.embedding_width, np.float32)))
     refused(Pictures("ab", "aabb"), tmp_path, DatasetError, "All 4 pictures .* look the same to the network")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 def test_a_network_that_gives_no_finite_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
-    monkeypatch.setattr(Embedder, "__call__", broken(np.full(1280, value, np.float32)))
+    monkeypatch.setattr(Embedder, "__call__", broken(np.full(NET.embedding_width, value, np.float32)))
     refused(
         Pictures("ab", "aaaabbbb"),
         tmp_path,
@@ -101,10 +101,10 @@ def test_a_network_that_gives_no_finite_numbers(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_damaged_vector_in_the_cache_is_named(tmp_path: Path) -> None:
-    pictures, policy = Pictures("ab", "aaabbb"), ResizePolicy(SIZE)
-    vector = np.ones(1280, np.float32)
+    pictures, policy = Pictures("ab", "aaabbb"), NET.input.resize(SIZE, NET.name)
+    vector = np.ones(NET.embedding_width, np.float32)
     vector[7] = np.nan
-    with EmbeddingCache.open(tmp_path / "c.sqlite", recipe(backbone(DEFAULT), policy)) as cache:
+    with EmbeddingCache.open(tmp_path / "c.sqlite", recipe(NET, policy)) as cache:
         cache.put(pictures[2].sha256, vector)
     refused(pictures, tmp_path, MillinerError, "embeddings of 2.jpg are not finite")
 

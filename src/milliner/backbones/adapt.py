@@ -102,7 +102,7 @@ def _pooling(model: ModelProto, side: int) -> Pooling:
 
 def _finish(model: ModelProto, found: Features, pooling: Pooling) -> None:
     """Adds `average` and `embedding`, and makes the three the only outputs."""
-    writer = GraphWriter()
+    writer = GraphWriter(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
     writer.average("features", "average")
     pooled = "average"
     if pooling == "generalised mean":

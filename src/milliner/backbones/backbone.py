@@ -232,14 +232,6 @@ def graph_file(name: str, sha256: str) -> Path:
     return cache_folder() / "backbones" / f"{plain}-{sha256[:12]}-v{GRAPH_VERSION}.onnx"
 
 
-def graph_of(name: str, sha256: str) -> Path | None:
-    """The graph of weights that may be here no more: a plug-in's, or one that is remembered."""
-    found, remembered = available().get(name), graph_file(name, sha256)
-    if found is not None and found.readiness().ready and found.sha256 == sha256:
-        return found.onnx_file()
-    return remembered if remembered.exists() else None
-
-
 def _head_file(graph: Path) -> Path:
     return graph.with_suffix(".imagenet.npz")
 
@@ -250,6 +242,15 @@ def imagenet_head_of(name: str, sha256: str) -> ImagenetHead | None:
     if found is not None and found.has_imagenet_head and found.readiness().ready and found.sha256 == sha256:
         return found.imagenet_head()
     return ImagenetHead.load(_head_file(graph_file(name, sha256)))
+
+
+def graph_of(name: str, sha256: str) -> bytes | None:
+    """The ONNX file of weights that may be here no more: a plug-in's, or one that is remembered."""
+    found = available().get(name)
+    if found is not None and found.readiness().ready and found.sha256 == sha256:
+        return found.onnx_file().read_bytes()
+    remembered = graph_file(name, sha256)
+    return remembered.read_bytes() if remembered.is_file() else None
 
 
 def list_backbones() -> list[dict[str, Any]]:

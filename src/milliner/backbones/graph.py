@@ -23,13 +23,17 @@ _BELL: Final = 0.7
 """Standard deviation of the cells' weights, in halves of a side: an edge's middle counts a third of the centre. Chosen
 by cross-validation on the helmets' training list from flat, 0.4, 0.5 and 0.7, of which the last three are alike."""
 
+_AXES_ARE_INPUTS: Final = 18
+
 _LEAST_NORM: Final = 1e-6  # a picture without any feature is then nothing, and not a division by nothing
 
 
 class GraphWriter:
     """Collects nodes and weights; every method takes and returns the name of a value in the graph."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int = OPSET) -> None:
+        """For a graph of that operator set, `OPSET` or a newer one."""
+        self._opset = opset
         self._nodes: list[NodeProto] = []
         self._weights: list[TensorProto] = []
 
@@ -42,6 +46,13 @@ class GraphWriter:
         """Adds one operator with one output, which also names the node."""
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
+
+    def reduced(self, operator: str, value: str, axes: list[int], output: str) -> str:
+        """Reduces axes to 1; since operator set 18 their numbers are an input."""
+        if self._opset < _AXES_ARE_INPUTS:
+            return self.node(operator, [value], output, axes=axes, keepdims=1)
+        self._weights.append(numpy_helper.from_array(np.array(axes, np.int64), f"{output}.axes"))
+        return self.node(operator, [value, f"{output}.axes"], output, keepdims=1)
 
     def normalised(self, image: str, mean: float | Triple, scale: float | Triple) -> str:
         """uint8 [N, H, W, 3] to float [N, 3, H, W] as (x - mean) / scale, of each colour its own where there are 3."""
@@ -137,14 +148,14 @@ class GraphWriter:
         What a picture is of stands in its middle more often than at its edge, where besides the network sees padding.
         Places are counted by running sums, so that the graph does not depend on the number of cells.
         """
-        plane = self.node("ReduceMean", [value], "centre.plane", axes=[1], keepdims=1)
+        plane = self.reduced("ReduceMean", value, [1], "centre.plane")
         nothing = self.node("Mul", [plane, self.constant("zero", 0)], "centre.nothing")
         ones = self.node("Add", [nothing, self.constant("unit", 1)], "centre.ones")
         rows, columns = self._squared_place(ones, 2), self._squared_place(ones, 3)
         distance = self.node("Add", [rows, columns], "centre.distance")
         exponent = self.node("Mul", [distance, self.constant("centre.rate", -1 / (2 * _BELL**2))], "centre.exponent")
         bell = self.node("Exp", [exponent], "centre.bell")
-        mean = self.node("ReduceMean", [bell], "centre.mean", axes=[2, 3], keepdims=1)
+        mean = self.reduced("ReduceMean", bell, [2, 3], "centre.mean")
         return self.node("Div", [bell, mean], "centre.weights")
 
     def _squared_place(self, ones: str, axis: int) -> str:
@@ -152,7 +163,7 @@ class GraphWriter:
         name = f"centre.axis{axis}"
         self._weights.append(numpy_helper.from_array(np.array(axis, np.int64), name))
         count = self.node("CumSum", [ones, name], f"{name}.count")
-        cells = self.node("ReduceMax", [count], f"{name}.cells", axes=[2, 3], keepdims=1)
+        cells = self.reduced("ReduceMax", count, [2, 3], f"{name}.cells")
         middle = self.node("Sub", [count, self.constant("half", 0.5)], f"{name}.middle")
         share = self.node("Div", [middle, cells], f"{name}.share")
         from_half = self.node("Sub", [share, "half"], f"{name}.from_half")
@@ -164,7 +175,7 @@ class GraphWriter:
 
         Pictures of strong and of weak contrast come out alike then, which few pictures teach a head more by.
         """
-        length = self.node("ReduceL2", [pooled], f"{output}.length", axes=[1], keepdims=1)
+        length = self.reduced("ReduceL2", pooled, [1], f"{output}.length")
         share = self.node("Mul", [length, self.weight(f"{output}.root", 1 / math.sqrt(width))], f"{output}.share")
         return self.node("Add", [share, self.weight(f"{output}.least", _LEAST_NORM)], output)
 

@@ -45,7 +45,7 @@ def fine_tuning(asked: bool, epochs: int | None, device: Device | None, size: in
     usual = FineTuning()
     return FineTuning(
         epochs=usual.epochs if epochs is None else epochs,
-        size=usual.size if size is None else size,
+        size=size,
         device=device or usual.device,
         on_epoch=_say,
     )

@@ -85,8 +85,8 @@ class Question:
             if sample.sha256 in metadata.trained_on:
                 return SetAside(key, TRAINED_ON)
             look = self.model.look(sample.encoded, self._outputs)
+            before = self.untrained.probabilities({**look, **self.untrained.own_look(sample.encoded)})
             other = self.opponent.ask(sample) if self.opponent else None
-            untrained = {**look, **self.untrained.own_look(sample.encoded)}
             traits = traits_of(sample.encoded, self.traits)
         except UnreadableImageError as error:
             return SetAside(key, error.reason)
@@ -97,7 +97,7 @@ class Question:
             probabilities=look["probabilities"],
             distance=look.get("distance"),
             average=look["average"].astype(np.float16) if self._compares_pictures else None,
-            before=self.untrained.probabilities(untrained),
+            before=before,
             traits=traits,
             other=other,
         )

@@ -95,8 +95,8 @@ class Untouched:
         """What a model began with; None where that is not on this machine."""
         from milliner.backbones.backbone import graph_of
 
-        file = graph_of(metadata.backbone.name, metadata.backbone.sha256)
-        return None if file is None else cls(open_runtime(file.read_bytes()), metadata.resize)
+        graph = graph_of(metadata.backbone.name, metadata.backbone.sha256)
+        return None if graph is None else cls(open_runtime(graph), metadata.resize)
 
     def average(self, encoded: bytes) -> NDArray[np.float32]:
         """[width] of a picture file; raises UnreadableImageError."""

@@ -100,7 +100,7 @@ def _backbone(metadata: Metadata) -> str:
         return f"{found.name}, {found.licence}, from {found.origin}{tuned}"
     if found is not None:
         return f"{found.name} with weights that are not its published ones{tuned}"
-    return f"{name}{tuned}" if name.partition(":")[0] in families() else f"{name}, not one of this installation"
+    return f"{name}{tuned}" if name.partition(":")[0] in families() else f"{name}, not one of this installation{tuned}"
 
 
 def _training_set(metadata: Metadata) -> str:

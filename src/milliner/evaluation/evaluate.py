@@ -60,15 +60,15 @@ def evaluate(
         cache: the embedding cache by which pictures are compared; the project's, or the user's outside of any project,
             when left out.
         at_false_alarms: shares of false alarms, above 0 and below 1, at which each class's recall is told.
-        runtime: what computes a model that is given by its file, `onnxruntime` or `openvino`.
+        runtime: what computes models that are given as files: ``onnxruntime``, or the extra ``openvino``.
         progress: is told how far it is.
 
     Raises:
         ModelError: a model file cannot be used, or the two models know different classes.
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
             was trained on all of these pictures; there is no ledger where one is needed.
-        SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column, or a share of false alarms
-            is none.
+        SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column or the runtime, or a share
+            of false alarms is none.
     """
     _check_shares(at_false_alarms)
     classifier = load(model, runtime) if isinstance(model, str | Path) else model

@@ -72,8 +72,8 @@ class FineTuneSettings(_Strict):
 
     epochs: int = _TUNING.epochs
     """Times that every picture is seen, at most."""
-    size: int | None = _TUNING.size
-    """Pixels a side that the network sees, a multiple of 32."""
+    size: Annotated[int, Field(ge=32, le=MAX_SIZE)] | None = None
+    """Pixels a side that the network sees; as many as the linear head's where it is left out."""
     batch: int = _TUNING.batch
     """Pictures a step."""
     rate: float = _TUNING.rate

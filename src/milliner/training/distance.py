@@ -28,11 +28,15 @@ _FLOOR: Final = 1e-6  # of the variance of embeddings of length 1: below it ther
 
 @dataclass(frozen=True)
 class Distance:
-    """The distance of an embedding x, u = x / |x|, as a graph of few nodes computes it.
+    """The distance of an embedding x as a graph of few nodes computes it, u being x / |x| less `centre`.
 
-    It is sqrt(max(0, min over classes of (constant_c + u . linear_c) - |u . directions|^2)).
+    It is sqrt(max(0, weight |u|^2 + min over classes of (constant_c + u . linear_c) - |u . directions|^2)). From the
+    middle of the pictures the terms are about as large as the distance is, so that single precision is enough.
     """
 
+    centre: Floats
+    """[width]"""
+    weight: np.float32
     directions: Floats
     """[width, directions]"""
     linear: Floats
@@ -46,15 +50,17 @@ class Distance:
 
     def of_units(self, units: Floats) -> Floats:
         """The same of embeddings that are of length 1."""
-        nearest = (product(units, self.linear) + self.constant).min(axis=1)
-        return np.asarray(
-            np.sqrt(np.maximum(nearest - np.square(product(units, self.directions)).sum(axis=1), 0)), np.float32
-        )
+        moved = units - self.centre
+        nearest = (product(moved, self.linear) + self.constant).min(axis=1)
+        own = self.weight * np.square(moved).sum(axis=1)
+        discount = np.square(product(moved, self.directions)).sum(axis=1)
+        return np.asarray(np.sqrt(np.maximum(own + nearest - discount, 0)), np.float32)
 
     def scaled(self, factor: float) -> "Distance":
         """The distance times a factor over 0."""
         square = np.float32(factor**2)
-        return Distance(self.directions * np.float32(factor), self.linear * square, self.constant * square)
+        directions = self.directions * np.float32(factor)
+        return Distance(self.centre, self.weight * square, directions, self.linear * square, self.constant * square)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def _fit(units: Floats, targets: NDArray[np.int64], classes: int) -> Distance:
     means = (sums + _SHRINKAGE * overall) / (counts + _SHRINKAGE)[:, None].astype(np.float32)
     residuals = units - means[targets]
     basis, variances, rest = _covariance(residuals)
-    return _in_graph_form(means[counts > 0], basis, variances, rest)
+    return _in_graph_form(overall, means[counts > 0] - overall, basis, variances, rest)
 
 
 def _covariance(residuals: Floats) -> tuple[Floats, Floats, float]:
@@ -168,14 +174,15 @@ def _orthonormal(columns: Floats) -> Floats:
     return product(columns, vectors * (there / lengths).astype(np.float32))
 
 
-def _in_graph_form(means: Floats, basis: Floats, variances: Floats, rest: float) -> Distance:
-    """|u - m|^2 / rest less what the free directions count less, with the square written out and |u| = 1."""
+def _in_graph_form(centre: Floats, means: Floats, basis: Floats, variances: Floats, rest: float) -> Distance:
+    """|u - m|^2 / rest less what the free directions count less, with the square written out; from the centre."""
     discount = np.sqrt(np.maximum(1 / rest - 1 / variances, 0)).astype(np.float32)
     directions = basis * discount
     along = product(means, directions)
     linear = 2 * (product(directions, along.T) - means.T / np.float32(rest))
-    constant = (1 + np.square(means).sum(axis=1)) / np.float32(rest) - np.square(along).sum(axis=1)
-    return Distance(directions, np.asarray(linear, np.float32), np.asarray(constant, np.float32))
+    constant = np.square(means).sum(axis=1) / np.float32(rest) - np.square(along).sum(axis=1)
+    weight = np.float32(1 / rest)
+    return Distance(centre, weight, directions, np.asarray(linear, np.float32), np.asarray(constant, np.float32))
 
 
 def _some(targets: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

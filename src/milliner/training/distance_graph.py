@@ -13,6 +13,8 @@ def append_distance(graph: GraphProto, distance: Distance) -> None:
     Its nodes' names begin with "distance", for those who must not round them.
     """
     values: dict[str, NDArray[np.float32] | NDArray[np.int64]] = {
+        "centre": distance.centre,
+        "weight": np.full((len(distance.linear), 1), distance.weight, np.float32),
         "directions": distance.directions,
         "ones": np.ones((distance.directions.shape[1], 1), np.float32),
         "linear": distance.linear,
@@ -25,12 +27,16 @@ def append_distance(graph: GraphProto, distance: Distance) -> None:
     nodes: list[tuple[str, list[str], list[str], dict[str, int]]] = [
         ("Slice", ["embedding", "begin", "end", "one"], ["seen"], {}),
         ("LpNormalization", ["seen"], ["units"], {"axis": 1, "p": 2}),
-        ("Gemm", ["units", "linear", "constant"], ["to_classes"], {}),
+        ("Sub", ["units", "centre"], ["moved"], {}),
+        ("Mul", ["moved", "moved"], ["all_squares"], {}),
+        ("MatMul", ["all_squares", "weight"], ["own"], {}),
+        ("Gemm", ["moved", "linear", "constant"], ["to_classes"], {}),
         ("TopK", ["to_classes", "one"], ["nearest", "which"], {"axis": 1, "largest": 0}),
-        ("MatMul", ["units", "directions"], ["along"], {}),
+        ("Add", ["nearest", "own"], ["to_nearest"], {}),
+        ("MatMul", ["moved", "directions"], ["along"], {}),
         ("Mul", ["along", "along"], ["squares"], {}),
         ("MatMul", ["squares", "ones"], ["discount"], {}),
-        ("Sub", ["nearest", "discount"], ["difference"], {}),
+        ("Sub", ["to_nearest", "discount"], ["difference"], {}),
         ("Relu", ["difference"], ["square"], {}),
         ("Sqrt", ["square"], ["root"], {}),
         ("Reshape", ["root", "flat"], ["distance"], {}),
