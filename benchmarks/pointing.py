@@ -1,9 +1,9 @@
 """Where the class activation map points, on pictures with known boxes, and on mosaics of training pictures.
 
 How fine the map is was chosen on the mosaics (the grid pointing game of Boehle et al. 2021, arXiv:2104.00032): one
-helmet among other pictures of the training list, seen by a head that was fitted to the other half of it. They do not tell
-the two ways to take the peak apart; the spline's was taken because it smooths no more than its cells are apart and adds
-nothing of its own, and its gain on `hard-hat-sample` was known by then. The boxes of that sample only measure otherwise.
+helmet among other pictures of the training list, seen by a head that was fitted to the other half of it. They do not
+tell the two ways to take the peak apart; the top of the spline was taken because a lone cell should count for less than
+a group, and its gain on the photographs was known by then. Else the boxes of `hard-hat-sample` only measure.
 """
 
 import math
