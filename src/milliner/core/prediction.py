@@ -15,7 +15,7 @@ class Box:
 
     label: str
     probability: float
-    """Of the class against the best other one, where the part speaks for it most: over a half, at most 1."""
+    """Of the class against the best other one, where the part speaks for it most: at least a half."""
     left: int
     top: int
     right: int
