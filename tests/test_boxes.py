@@ -26,7 +26,7 @@ from milliner.images.heatmap import outline, peak, surface
 maps = arrays(np.float32, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(-9, 9, width=32))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(evidence=maps, width=st.integers(1, 40), height=st.integers(1, 40))
 def test_a_surface_never_leaves_the_range_of_its_cells(evidence: np.ndarray, width: int, height: int) -> None:
     found = surface(evidence, width, height)
@@ -35,7 +35,7 @@ def test_a_surface_never_leaves_the_range_of_its_cells(evidence: np.ndarray, wid
     assert found.max() <= evidence.max() + 1e-4
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(evidence=arrays(np.float32, st.integers(4, 9), elements=st.floats(-9, 9, width=32)))
 def test_the_surface_is_scipys_cubic_spline(evidence: np.ndarray) -> None:
     coefficients = np.pad(evidence, 2, mode="edge").astype(np.float64)

@@ -123,6 +123,7 @@ def test_networks_that_cannot_be_quantised_are_refused() -> None:
         rewrite(old, lay_out(old.graph, frozenset()), {})
 
 
+@settings(deadline=None)
 @given(low=st.floats(-1e4, 1e4), high=st.floats(-1e4, 1e4), share=st.floats(0, 1))
 def test_a_grid_holds_zero_and_its_range(low: float, high: float, share: float) -> None:
     low, high = min(low, high), max(low, high)
@@ -134,6 +135,7 @@ def test_a_grid_holds_zero_and_its_range(low: float, high: float, share: float) 
     assert 0 <= int(grid.zero) <= 255
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), size=st.floats(1e-6, 1e6))
 def test_weights_keep_every_channel_to_half_a_step(seed: int, size: float) -> None:
     weights = (kernel(seed, 5, 3, 2, 2) * np.array([1, 10, 0.1, 0, 1]).reshape(-1, 1, 1, 1) * size).astype(np.float32)
@@ -143,7 +145,7 @@ def test_weights_keep_every_channel_to_half_a_step(seed: int, size: float) -> No
     assert (errors <= 0.501 * scales.reshape(-1, 1, 1, 1)).all()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(batches=st.lists(st.lists(st.floats(-100, 100, width=32), min_size=26, max_size=60), min_size=1, max_size=4))
 def test_every_range_lies_within_what_came(batches: list[list[float]]) -> None:
     found = Histogram()

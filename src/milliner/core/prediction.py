@@ -15,7 +15,7 @@ class Box:
 
     label: str
     probability: float
-    """Of the class against the best other one, where the part speaks for it most: a half to 1."""
+    """Of the class against the best other one, where the part speaks for it most: at least a half."""
     left: int
     top: int
     right: int
@@ -38,16 +38,11 @@ class Prediction:
     source: str
     """The file, address or record that was looked at."""
     label: str
-    """What the operating point says, also when it abstains: the most probable class where classes weigh the same."""
+    """The most probable class, also when the model abstains."""
     probabilities: Mapping[str, float]
     """Class name to probability; they sum to 1."""
     abstained: bool = False
     """True where the operating point says that the model should not be believed here."""
-    reason: str = ""
-    """Why it abstains, such as "too close to call"; "" where it does not."""
-    distance: float | None = None
-    """How far the picture is from everything that the model was trained on, at least 0; its training pictures have 1
-    on average. None where the model does not tell."""
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """[classes, h, w], classes in the order of `probabilities`: the logits that each cell would have if it were a
     picture of its own."""
@@ -62,8 +57,6 @@ class Prediction:
             raise ValueError(f"label {self.label!r} is not one of {list(self.probabilities)}")
         if not math.isclose(sum(self.probabilities.values()), 1.0, abs_tol=1e-3):
             raise ValueError("probabilities must sum to 1")
-        if self.reason and not self.abstained:
-            raise ValueError("what is believed has no reason for abstaining")
         if self.heatmap is not None and self.heatmap.shape[0] != len(self.probabilities):
             raise ValueError("the heatmap needs one plane for each class")
 
@@ -85,8 +78,6 @@ class Prediction:
             "label": self.label,
             "probabilities": dict(self.probabilities),
             "abstained": self.abstained,
-            "reason": self.reason,
-            "distance": self.distance,
         }
         boxes = {} if self.boxes is None else {"boxes": [box.to_json() for box in self.boxes]}
         return document | boxes
