@@ -106,7 +106,10 @@ def test_draws_are_nested_balanced_and_leave_whole_groups_out(counts: list[int],
     embeddings[:, 0] = np.arange(len(targets))
     groups = np.arange(len(targets)) // size
     watched = Watched()
-    learning_curve(embeddings, targets, len(counts), watched, seed, groups)
+    curve = learning_curve(embeddings, targets, len(counts), watched, seed, groups)
+    if curve is not None:
+        for number, draws in zip(curve.pictures_per_class, watched.drawn, strict=True):
+            assert {len(drawn) for drawn in draws} == {number * len(counts)}
     for smaller, larger in zip(watched.drawn, watched.drawn[1:], strict=False):
         assert all(few < many for few, many in zip(smaller, larger, strict=True))
     if watched.drawn:

@@ -33,16 +33,15 @@ def main() -> None:
     told = task()
     set_seed(0)
     start = perf_counter()
-    train = listed(told, "train")
+    labels = dict(listed(told, "train"))
     block = DataBlock(
         blocks=(ImageBlock, CategoryBlock(vocab=[0, 1])),
-        get_x=lambda row: row[0],
-        get_y=lambda row: row[1],
+        get_y=lambda path: labels[path],
         splitter=IndexSplitter([]),
         item_tfms=Resize(SIDE, ResizeMethod.Squish),
         batch_tfms=aug_transforms(),
     )
-    loaders = block.dataloaders(train, bs=BATCH, num_workers=0)
+    loaders = block.dataloaders(list(labels), bs=BATCH, num_workers=0)
     network = Bytes(pretrained(told.weights, 2))
     learner = Learner(loaders, network, loss_func=CrossEntropyLossFlat(), splitter=lambda whole: split(whole.network))
     with learner.no_bar(), learner.no_logging():
