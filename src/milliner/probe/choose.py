@@ -22,6 +22,8 @@ from milliner.probe.warm_start import WarmStart
 STRENGTHS: Final = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 """Strongest first: each fit starts from the one before."""
 
+_FEW_STRENGTHS: Final = (1e-1, 1e-2, 1e-3)  # of very many classes, whose fits take minutes
+
 MAX_FOLDS: Final = 5
 
 _PATIENCE: Final = 2  # strengths in a row that may be worse than the best before weaker ones are not tried
@@ -116,15 +118,18 @@ def choose(
     """
     looked = look_at(targets, classes, seed, groups)
     tried = tuple(widths) or (embeddings.shape[1],)
+    strengths = STRENGTHS
+    if classes > _MANY_CLASSES:
+        tried, strengths = tried[:1], _FEW_STRENGTHS
     best: Choice | None = None
-    with progress("cross-validate", len(tried) * len(STRENGTHS)) as advance:
+    with progress("cross-validate", len(tried) * len(strengths)) as advance:
         for width in tried:
             seen = embeddings[looked.rows, :width]
             samples = warm.extended(seen) if warm else seen
-            begin = max(0, STRENGTHS.index(best.strength) - 1) if best else 0  # wider ones need about as much
-            found = _strength(samples, width, targets[looked.rows], classes, looked, counted, STRENGTHS[begin:])
+            begin = max(0, strengths.index(best.strength) - 1) if best else 0  # wider ones need about as much
+            found = _strength(samples, width, targets[looked.rows], classes, looked, counted, strengths[begin:])
             best = found if best is None or _clearly_better(found, best) else best
-            advance(len(STRENGTHS))
+            advance(len(strengths))
     if best is None:
         raise ValueError("there is no width to choose from")
     return best
