@@ -509,3 +509,24 @@ def test_torchvisions_networks_are_adapted_to_what_is_built_for_them(tmp_path: P
     assert (found.width, found.input.stride, found.input.fixed) == (built.width, 32, False)
     first, second = outputs(found, images(96))["features"], outputs(built, images(96))["features"]
     np.testing.assert_allclose(first, second, atol=1e-4 * np.abs(second).max())
+
+
+def test_a_trained_model_is_no_backbone(small_model: Path) -> None:
+    with pytest.raises(ModelError, match="a model that Milliner trained; name the backbone that it was trained on"):
+        backbone(f"onnx:{small_model}")
+
+
+def test_of_several_vectors_the_widest_are_the_features() -> None:
+    random = np.random.default_rng(0)
+    weights = [random.random((3 * 32 * 32, width), np.float32) for width in (2, 7)]
+    nodes = [helper.make_node("Flatten", ["pixels"], ["flat"])]
+    nodes += [helper.make_node("MatMul", ["flat", f"w{number}"], [f"out{number}"]) for number in range(2)]
+    graph = helper.make_graph(
+        nodes,
+        "two",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 3, 32, 32])],
+        [helper.make_tensor_value_info(f"out{number}", TensorProto.FLOAT, ["N", None]) for number in range(2)],
+        [numpy_helper.from_array(values, f"w{number}") for number, values in enumerate(weights)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert adapt(model.SerializeToString()).width == 7

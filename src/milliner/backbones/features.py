@@ -50,7 +50,8 @@ def found(model: ModelProto, side: int, prefix: int | None) -> Features:
     vectors = [name for name in outputs if len(shapes[name]) == 2 and shapes[name][1] > 1]
     if not vectors:
         raise ModelError("it has no output of features: a map, tokens of patches, or a vector")
-    return _before_pooling(model, vectors[0], side) or Features(vectors[0], "vector", shapes[vectors[0]][1], 32)
+    widest = max(vectors, key=lambda name: shapes[name][1])  # the first of them; classes are mostly fewer
+    return _before_pooling(model, widest, side) or Features(widest, "vector", shapes[widest][1], 32)
 
 
 def _shapes(model: ModelProto, side: int, names: list[str]) -> dict[str, tuple[int, ...]]:

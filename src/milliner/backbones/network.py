@@ -26,15 +26,17 @@ PREFIX: Final = "network/"
 Part = TypeVar("Part", NodeProto, TensorProto, ValueInfoProto)
 
 
+def metadata(content: bytes) -> dict[str, str]:
+    """What the file says of itself by name; raises ModelError, as a fragment of a sentence."""
+    return {entry.key: entry.value for entry in _parsed(content).metadata_props}
+
+
 def loaded(content: bytes) -> ModelProto:
     """The model with prefixed names, without functions, at our operator set or a newer one.
 
     Raises ModelError, as a fragment of a sentence.
     """
-    try:
-        model = load_model_from_string(content)
-    except (DecodeError, ValueError, TypeError) as error:
-        raise ModelError("it is damaged or not an ONNX file") from error
+    model = _parsed(content)
     if not model.graph.node or not model.graph.output:
         raise ModelError("it is damaged or not an ONNX file")
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
@@ -42,6 +44,13 @@ def loaded(content: bytes) -> ModelProto:
     if model.functions:
         model = inliner.inline_local_functions(model)
     return _prefixed(_converted(model))
+
+
+def _parsed(content: bytes) -> ModelProto:
+    try:
+        return load_model_from_string(content)
+    except (DecodeError, ValueError, TypeError) as error:
+        raise ModelError("it is damaged or not an ONNX file") from error
 
 
 def _converted(model: ModelProto) -> ModelProto:
