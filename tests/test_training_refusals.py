@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import milliner
 from milliner.backbones.backbone import DEFAULT, backbone
-from milliner.core.errors import DatasetError, MillinerError, ModelError
+from milliner.core.errors import DatasetError, MillinerError, ModelError, SettingsError
 from milliner.core.sample import Sample
 from milliner.probe import choose
 from milliner.probe.cache import EmbeddingCache
@@ -61,9 +61,9 @@ def test_labels_that_differ_by_case_or_blanks_alone(tmp_path: Path, labels: tupl
 @pytest.mark.parametrize(
     ("of", "said"),
     [
-        ("ab", r"'a' .* has 1 usable picture\(s\) \(and 1 more classes have too few\); add more, two are the least"),
-        ("aaab", "'b' .* has 1 usable picture"),
-        ("aaa", "'b' .* has 0 usable picture"),
+        ("ab", r"'a' .* has 1 usable picture \(and 1 more class has too few\); add more, two are the least"),
+        ("aaab", "'b' .* has 1 usable picture; add"),
+        ("aaa", "'b' .* has no usable pictures; add"),
     ],
 )
 def test_one_picture_of_a_class_or_none(tmp_path: Path, of: str, said: str) -> None:
@@ -72,7 +72,16 @@ def test_one_picture_of_a_class_or_none(tmp_path: Path, of: str, said: str) -> N
 
 def test_all_pictures_the_same(tmp_path: Path) -> None:
     # Copies are set aside by their bytes, in two classes all of them.
-    refused(Pictures("ab", "aabb", [1, 1, 1, 1]), tmp_path, DatasetError, "'a' .* has 0 usable picture")
+    said = r"'a' .* has no usable pictures .*, 2 set aside: 2 with the same bytes under two labels; add more"
+    refused(Pictures("ab", "aabb", [1, 1, 1, 1]), tmp_path, DatasetError, said)
+    said = "1 usable picture, 1 set aside: 1 a copy of another; add"
+    refused(Pictures("ab", "aabbb", [1, 1, 2, 3, 4]), tmp_path, DatasetError, said)
+
+
+def test_a_folder_in_the_model_s_place(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").mkdir()
+    with pytest.raises(SettingsError, match=r"m.onnx is a folder; give a model file"):
+        milliner.train("https://nowhere.invalid/p.rec", into=tmp_path / "m.onnx", size=SIZE)
 
 
 def broken(embedding: NDArray[np.float32]) -> Callable[[Embedder, bytes], tuple[str, NDArray[np.float32]]]:

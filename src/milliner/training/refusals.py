@@ -1,7 +1,7 @@
 """What cannot be trained, or trained on, said in one sentence with its remedy before anything is fitted or written."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,8 @@ def check_model_path(into: str | Path) -> Path:
     if path.suffix != ".onnx":
         better = path.with_suffix(".onnx") if path.name else "model.onnx"
         raise SettingsError(f"The model file must end in .onnx, not be {str(into)!r}; try {better}.")
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder; give a model file that ends in .onnx, such as {path / 'model.onnx'}.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not os.access(parent, os.W_OK):  # better said before the work than after it
         raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
@@ -85,10 +87,36 @@ def _check_counts(samples: Dataset, embedded: Embedded) -> None:
     if not short:
         return
     label, count = short[0]
-    more = f" (and {len(short) - 1} more classes have too few)" if len(short) > 1 else ""
+    others = len(short) - 1
+    more = f" (and {others} more {'class has' if others == 1 else 'classes have'} too few)" if others else ""
     raise DatasetError(
-        f"Class {label!r} in {samples.name} has {count} usable picture(s){more}; add more, two are the least."
+        f"Class {label!r} in {samples.name} has {_pictures(count)}{more}{_why(samples, embedded, label)}; "
+        "add more, two are the least."
     )
+
+
+def _pictures(count: int) -> str:
+    return f"{count or 'no'} usable picture{'' if count == 1 else 's'}"
+
+
+def _why(samples: Dataset, embedded: Embedded, label: str) -> str:
+    """How many pictures of the class were set aside for which reason, the most frequent reasons first."""
+    labels = {samples.key(place): samples.labels[target] for place, target in enumerate(samples.targets)}
+    of_class = [key for key in embedded.set_aside if labels.get(key) == label]
+    if not of_class:
+        return ""
+    reasons = Counter(_reason(embedded.set_aside, key) for key in of_class).most_common()
+    told = [f"{count} {reason}" for reason, count in reasons[:_NAMED]]
+    return f", {len(of_class)} set aside: {', '.join(told + ['others'] * (len(reasons) > _NAMED))}"
+
+
+def _reason(set_aside: Mapping[str, str], key: str) -> str:
+    """Copies are counted together, whatever they are copies of; one of two classes has no original left."""
+    reason = set_aside[key]
+    twin = reason.removeprefix("equals ")
+    if twin == reason:
+        return reason
+    return "with the same bytes under two labels" if twin in set_aside else "a copy of another"
 
 
 def _check_finite(samples: Dataset, embedded: Embedded, cache: Path) -> None:
