@@ -12,12 +12,14 @@ from conftest import fill_class_folders, noise_jpeg
 from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import load_model
+from rich.console import Console
 from torch_vision import network, torchvision
 
 from milliner import evaluate, list_backbones, load, train
 from milliner.backbones.backbone import available, backbone
 from milliner.backbones.cost import multiplications
 from milliner.classifier.model import Model
+from milliner.cli import terminal
 from milliner.cli.main import call
 from milliner.core.errors import DatasetError, ModelError, SettingsError
 from milliner.core.parallel import ordered_map
@@ -248,7 +250,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(["train", "--list-backbones", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in document["backbones"]] == sorted(available())
@@ -256,8 +258,10 @@ def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["backbones"] == list_backbones()
     lite = document["backbones"][0]
     assert (lite["ready"], lite["licence"], lite["input"]["size"]) == (True, "Apache-2.0", DEFAULT_SIZE)
+    monkeypatch.setattr(terminal, "console", lambda: Console(width=80, highlight=False))
     assert call(["train", "--list-backbones"]) == 0
     said = capsys.readouterr().out
+    assert all(len(line) <= 80 and line == line.rstrip() for line in said.splitlines())
     assert all(name in said for name in (*available(), "onnx:FILE", "hf:REPO", "timm:NAME"))
     assert call(["train"]) == 2
     assert "Missing argument 'DATASET'" in capsys.readouterr().err

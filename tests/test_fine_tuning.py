@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from PIL import Image
 import milliner
 from milliner import FineTuning
 from milliner.cli.main import call
+from milliner.cli.training_texts import result_rows
 from milliner.core.errors import DatasetError, MillinerError, SettingsError
 from milliner.images.resize import ResizePolicy
 from milliner.project.settings import load_settings
@@ -101,6 +103,15 @@ def test_a_better_network_is_kept_in_one_file_that_says_so(tuned: TrainResult, s
     pictures = sorted(stripes.rglob("*.png"))
     said = [prediction.label for prediction in model.predict(pictures)]
     assert np.mean([label == path.parent.name for label, path in zip(said, pictures, strict=True)]) >= 0.9
+
+
+def test_its_rows_tell_whose_figures_they_are(tuned: TrainResult) -> None:
+    rows = result_rows(tuned)
+    assert next(text for term, text in rows if term == "linear head").startswith("cross-validated: accuracy")
+    assert re.search(r"on \d+ pictures held out, a little flattered since they chose", dict(rows)["fine-tuned"])
+    assert [term for term, _ in rows].index("fine-tuned") < [term for term, _ in rows].index("temperature")
+    many = dict(result_rows(replace(tuned, labels=tuple(f"class{number}" for number in range(12)))))
+    assert many["classes"].endswith("class9 and 2 more")
 
 
 def test_its_logits_are_those_that_validation_found(tuned: TrainResult, stripes: Path) -> None:

@@ -23,6 +23,7 @@ from milliner.training.int8.calibrate import RULES, Histogram, calibrate
 from milliner.training.int8.layout import lay_out
 from milliner.training.int8.quantise import int8_path, quantise
 from milliner.training.int8.rewrite import Grid, quantise_weights, rewrite
+from milliner.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,16 @@ def test_a_large_drop_is_refused_unless_allowed(
     assert list(tmp_path.iterdir()) == []
     assert quantise(small_model, pictures, into=path, allow_drop=100).drop > 0.5
     assert load(path).metadata.metrics["int8"]["drop"] > 0.5
+
+
+def test_the_model_stands_where_8_bits_are_refused(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantising, "rewrite", ruined)
+    with pytest.raises(ModelError, match=r"m\.onnx was written and stands, but .*m\.int8\.onnx was not written"):
+        train(pictures, into=tmp_path / "m.onnx", size=64, int8=True)
+    assert load(tmp_path / "m.onnx").labels
+    assert not (tmp_path / "m.int8.onnx").exists()
 
 
 def test_only_pictures_of_the_training_are_taken(small_model: Path, pictures: Path, tmp_path: Path) -> None:

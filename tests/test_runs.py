@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import milliner
 from milliner.backbones.backbone import backbone
+from milliner.cli import terminal
 from milliner.cli.main import call
 from milliner.core.errors import MillinerError
 from milliner.training import runs as running
@@ -162,7 +164,39 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(tmp_path: Path, content
     assert [run.folder for run in found.runs] == [good]
 
 
-@pytest.mark.parametrize("metrics", [{"cross_validated": 3}, {"cross_validated": {"accuracy": "high"}}])
+def test_a_fine_tuned_run_has_the_figures_of_its_network_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "a-model-with-a-longer-name.onnx"
+    model.write_bytes(b"model")
+    tuning = {"tuned": {"accuracy": 0.9, "log_loss": 0.25}, "pictures": 40, "kept": True}
+    settings = {"size": 512, "backbone": "efficientnet_lite0", "fine_tune": None}
+    dataset = {"fingerprint": "f", "samples": 1234}
+    record(model, Run(settings, dataset, {"cross_validated": {"accuracy": 0.8, "log_loss": 0.5}}, {}))
+    record(model, Run(settings | {"fine_tune": {"epochs": 3, "batch": 16}}, dataset, {"fine_tuning": tuning}, {}))
+    first, second = history(tmp_path).runs
+    assert (first.fine_tuned, second.fine_tuned) == (False, True)
+    assert second.accuracy == pytest.approx((0.9, 0.7695, 0.9604), abs=1e-3)
+    assert second.log_loss == 0.25
+    assert second.changed == ("fine_tune off -> on",)
+    monkeypatch.setattr(terminal, "console", lambda: Console(width=80, highlight=False))
+    assert call(["train", "--history", "--into", str(model)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(model.name in line for line in lines) == 2
+    assert sum("efficientnet_lite0" in line for line in lines) == 2
+    assert any("fine-tuned network on the pictures held out" in line for line in lines)
+    assert [line for line in lines if len(line) > 80 or line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"cross_validated": 3},
+        {"cross_validated": {"accuracy": "high"}},
+        {"fine_tuning": 3},
+        {"fine_tuning": {"tuned": 3}},
+    ],
+)
 def test_figures_that_are_none_are_damage(tmp_path: Path, metrics: dict[str, object]) -> None:
     model = tmp_path / "m.onnx"
     model.write_bytes(b"model")
@@ -173,6 +207,10 @@ def test_figures_that_are_none_are_damage(tmp_path: Path, metrics: dict[str, obj
 def test_no_runs_is_said_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(MillinerError, match="holds no runs; train a model there first"):
         history(tmp_path)
+    (tmp_path / "m.onnx").write_bytes(b"model")
+    record(tmp_path / "m.onnx", a_run())
+    with pytest.raises(MillinerError, match=r"holds no runs of other.onnx, but of m.onnx; name one of these"):
+        history(tmp_path / "other.onnx")
     assert MOST_RUNS >= 1000
 
 
@@ -192,7 +230,7 @@ def test_the_command_shows_the_table_and_the_curve(
     table = capsys.readouterr().out
     assert "the first" in table
     assert "m.onnx" in table
-    assert "1 runs in runs" in table
+    assert "1 run in runs" in table
     assert call(["train", "--history", "--json", "--into", "m.onnx"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["current"] is True
     assert call(["train"]) == 2

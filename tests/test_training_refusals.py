@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,26 @@ def test_all_pictures_the_same(tmp_path: Path) -> None:
     refused(Pictures("ab", "aabb", [1, 1, 1, 1]), tmp_path, DatasetError, said)
     said = "1 usable picture, 1 set aside: 1 a copy of another; add"
     refused(Pictures("ab", "aabbb", [1, 1, 2, 3, 4]), tmp_path, DatasetError, said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"fine_tune": True}, "fine_tune must be FineTuning"),
+        ({"init": "crash helmet"}, "init must be labels and ImageNet classes"),
+        ({"wishes": {"min_recall": {"a": 0.9}}}, "wishes must be Wishes"),
+        ({"size": "64"}, "size must be a whole number such as 224, not '64'"),
+    ],
+)
+def test_an_option_of_another_kind(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        milliner.train(Pictures("ab", "aabb"), into=tmp_path / "m.onnx", **options)
+
+
+@pytest.mark.parametrize("wish", [{"min_recall": 0.9}, {"cost": {"a": "2"}}, {"abstain_below": "0.5"}, {"cost": None}])
+def test_a_wish_of_another_kind(wish: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=f"{next(iter(wish))} must"):
+        milliner.Wishes(**wish)
 
 
 def test_a_folder_in_the_model_s_place(tmp_path: Path) -> None:

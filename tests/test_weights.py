@@ -70,7 +70,7 @@ class Watched:
 def test_weights_are_downloaded_once_and_with_progress(mirror: PictureServer, fresh_cache: Path) -> None:
     mirror.serve(f"/models/{NAME}", picture(CONTENT))
     net, watched = Published(), Watched()
-    assert net.readiness() == type(net.readiness())(False, "downloaded when first used (5 MB)")
+    assert net.readiness() == type(net.readiness())(False, "downloaded when used")
     graph = net.prepare(watched)
     assert graph.is_file()
     assert watched.tasks == ["download squeezenet1_1"]

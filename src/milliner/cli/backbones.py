@@ -50,14 +50,12 @@ def print_backbones(as_json: bool) -> None:
         ]
         print_json({"backbones": rows, "families": others})
         return
-    columns = ["backbone", "top-1", "MB", "M weights", "width", "size", "stride", "licence", "here"]
+    columns = ["backbone", "top-1", "MB", "size", "stride", "licence", "here"]
     table = [
         [
             row["name"],
             "" if row["imagenet_top1"] is None else f"{row['imagenet_top1']:.1%}",
             f"{row['megabytes']:.1f}",
-            f"{row['parameters'] / 1e6:.1f}",
-            str(row["width"]),
             str(row["input"]["size"]),
             str(row["input"]["stride"]),
             row["licence"],
@@ -65,18 +63,21 @@ def print_backbones(as_json: bool) -> None:
         ]
         for row in rows
     ]
-    print_table(columns, table, numbers=range(1, 7))
+    print_table(columns, table, numbers=range(1, 5), whole=range(6))
     click.echo()
     print_table(
         ["", "", ""],
         [[family.usage, family.about, f"{'yes' if state.ready else 'no'}: {state.how}"] for family, state in states],
+        whole=(0,),
     )
 
 
 def print_comparison(found: "AutoChoice") -> None:
     """What each backbone would give and cost, the cheapest first."""
     columns = ["backbone", "size", "accuracy", "log loss", "+-", "ms", "G mult.", "MB", ""]
-    print_table(columns, [_row(trial, trial.name == found.name) for trial in found.trials], numbers=range(1, 8))
+    print_table(
+        columns, [_row(trial, trial.name == found.name) for trial in found.trials], numbers=range(1, 8), whole=(0,)
+    )
     click.echo(f"{found.sentence} (cross-validated on {found.pictures} pictures)\n")
 
 

@@ -1,7 +1,7 @@
 """Option values of the form ``name=value``, alone or several, sizes such as ``500MB``, and places that may be URLs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +57,18 @@ class Pairs(_PairsType):
             return float(text)
         except ValueError:
             self.fail(f"{text!r} is not a number.", param, ctx)
+
+
+def once_each(ctx: click.Context, param: click.Parameter, values: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """The callback of an option of ``label=value`` pairs that may come several times; wrong usage for a label twice."""
+    found: dict[str, Any] = {}
+    for label, value in values:
+        if label in found:
+            raise click.BadParameter(
+                f"{label!r} is given twice." if label else "A number alone is given twice.", ctx, param
+            )
+        found[label] = value
+    return found
 
 
 class Naming(_NamingType):

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from milliner.cli.text import printable
@@ -71,14 +72,34 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], numbers: Sequence[int] = ()) -> None:
-    """An aligned table without lines; `numbers` are the columns that are flush right; no header without names."""
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | Text]],
+    numbers: Sequence[int] = (),
+    whole: Sequence[int] = (),
+) -> None:
+    """An aligned table without lines; no header without names.
+
+    `numbers` are the columns that are flush right, `whole` those that never break, however narrow the terminal.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns))
     for place, column in enumerate(columns):
         table.add_column(printable(column), justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
-    console().print(table)
+    for place in whole:  # others are made narrower first, and these not even where that is not enough
+        table.columns[place].no_wrap = True
+        table.columns[place].min_width = max(cell_len(str(cell)) for cell in _texts(table.columns[place]))
+    shown = console()
+    with shown.capture() as captured:
+        shown.print(table, crop=False)
+    click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False)
+
+
+def _texts(column: Column) -> Iterator[object]:
+    """The header and the cells."""
+    yield column.header
+    yield from column.cells
 
 
 @contextmanager

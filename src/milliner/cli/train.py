@@ -1,5 +1,6 @@
 """``milliner train``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import click
 from milliner.cli.backbones import backbone_options, print_backbones, print_comparison
 from milliner.cli.eight_bits import check_int8, int8_options
 from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
-from milliner.cli.options import Naming
+from milliner.cli.options import Naming, once_each
 from milliner.cli.sections import SectionedCommand
 from milliner.cli.terminal import common_options, engine_option, print_json, print_table, progress, seed_option
 from milliner.cli.training_texts import curve_lines, result_rows, show_history
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 @click.argument("dataset", type=click.Path(), required=False)
 @click.option("--into", type=click.Path(path_type=Path), help="The model file, ending in .onnx.")
 @click.option(
-    "--init", type=Naming(), multiple=True, help='The ImageNet class that means a label: helmet="crash helmet"'
+    "--init",
+    type=Naming(),
+    multiple=True,
+    callback=once_each,
+    help='The ImageNet class that means a label: helmet="crash helmet"',
 )
 @click.option("--history", is_flag=True, help="Compare the trainings so far, of the model --into or of this folder.")
 @wish_options
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 def train(
     dataset: str | None,
     into: Path | None,
-    init: tuple[tuple[str, str], ...],
+    init: Mapping[str, str],
     history: bool,
     wishes: "Wishes",
     backbone: str,
@@ -72,7 +77,7 @@ def train(
     result = fit(
         dataset,
         into=into,
-        init=dict(init),
+        init=init,
         wishes=wishes,
         size=size,
         backbone=backbone,

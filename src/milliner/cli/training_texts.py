@@ -1,8 +1,8 @@
 """What `milliner train` says of a training, of its learning curve and of earlier runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from milliner.cli.eight_bits import int8_rows
 from milliner.cli.terminal import print_json, print_table
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from milliner.training.result import TrainResult
 
 _WIDTH = 40
+_LABELS: Final = 10
+FLATTERED: Final = "a little flattered since they chose the epoch"
 
 
 def result_rows(result: "TrainResult") -> list[list[str]]:
@@ -23,12 +25,10 @@ def result_rows(result: "TrainResult") -> list[list[str]]:
 def _rows(result: "TrainResult") -> Iterator[tuple[str, str]]:
     yield "model", str(result.model)
     yield "backbone", f"{result.settled.net.name} at {result.settled.policy.size} pixels a side"
-    yield "classes", ", ".join(result.labels)
+    yield "classes", _some(result.labels)
     yield "pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"
     yield "set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())
-    yield "cross-validated", f"accuracy {result.choice.accuracy:.1%} in {result.choice.folds} folds"
-    yield from result.reliability.rows()
-    yield "fine-tuning", result.fine_tuning.sentence() if result.fine_tuning else ""
+    yield from _figures(result)
     yield "file checked", f"outputs within {result.difference:.0e} of what was trained"
     if result.int8:
         yield from int8_rows(result.int8)
@@ -36,11 +36,34 @@ def _rows(result: "TrainResult") -> Iterator[tuple[str, str]]:
     yield "run", str(result.run)
 
 
+def _figures(result: "TrainResult") -> Iterator[tuple[str, str]]:
+    """What each figure is of, where there are two models: the linear head, and the network that was trained on."""
+    choice, tuning = result.choice, result.fine_tuning
+    figures = f"accuracy {choice.accuracy:.1%}, log loss {choice.log_loss:.4f} in {choice.folds} folds"
+    if tuning is None:
+        yield "cross-validated", figures
+    else:
+        yield "linear head", f"cross-validated: {figures}"
+        yield "fine-tuning", tuning.sentence()
+    if tuning is not None and tuning.kept:
+        yield "fine-tuned", f"{tuning.words()} on {tuning.tuned.pictures} pictures held out, {FLATTERED}"
+        yield "", "what follows is of the fine-tuned network, from the same pictures"
+    yield from result.reliability.rows()
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = len(labels) - _LABELS
+    return ", ".join(labels[:_LABELS]) + (f" and {more} more" if more > 0 else "")
+
+
 def curve_lines(curve: "LearningCurve") -> list[str]:
-    """A small chart: one line for each number of pictures, the interval and the accuracy in it, then the sentence."""
+    """A small chart: one line for each number of pictures, the interval and the accuracy in it, then the sentence.
+
+    Its title says whose it is, for a fine-tuned network may be what was written.
+    """
     left = min(curve.low)
     digits = len(str(curve.pictures_per_class[-1]))
-    lines = []
+    lines = ["learning curve of the linear head"]
     for size, accuracy, low, high in zip(curve.pictures_per_class, curve.accuracy, curve.low, curve.high, strict=True):
         first, middle, last = (round((value - left) / max(1 - left, 1e-9) * _WIDTH) for value in (low, accuracy, high))
         bar = "".join("o" if x == middle else "-" if first <= x <= last else " " for x in range(_WIDTH + 1))
@@ -62,34 +85,42 @@ def show_history(into: Path | None, as_json: bool) -> None:
 
 
 def _print_history(found: "History") -> None:
-    """A table, the oldest first, and where it lies."""
-    columns = ["", "when (UTC)", "model", "pictures", "backbone", "size", "accuracy", "log loss", "seconds", "changed"]
-    print_table(columns, [_row(run) for run in found.runs], numbers=(3, 5, 7, 8))
-    lines = [[f"{len(found.runs)} runs in {found.folder}; * is the model that is there now."]]
-    lines += [[f"{name} cannot be read: delete it."] for name in found.damaged]
-    print_table([""], lines)
+    """Figures and then settings, the oldest first, and where it lies; a table of both would be too wide."""
+    marks = [f"{number}{'*' if run.current else ' '}" for number, run in enumerate(found.runs, 1)]
+    columns = ["run", "when (UTC)", "model", "pictures", "accuracy", "log loss"]
+    figures = [[mark, *_figures_of(run)] for mark, run in zip(marks, found.runs, strict=True)]
+    print_table(columns, figures, numbers=(0, 3, 5), whole=range(3))
+    print_table([""], [[""]])
+    settings = [[mark, *_settings_of(run)] for mark, run in zip(marks, found.runs, strict=True)]
+    print_table(["run", "backbone", "size", "changed"], settings, numbers=(0, 2), whole=range(3))
+    print_table([""], [[line] for line in _notes(found)])
 
 
-def _row(run: "PastRun") -> list[str]:
-    ended = str(run.lineage.get("ended", ""))[:19].replace("T", " ")
+def _notes(found: "History") -> Iterator[str]:
+    count = len(found.runs)
+    yield f"{count} run{'' if count == 1 else 's'} in {found.folder}; * is the model that is there now."
+    if any(run.fine_tuned for run in found.runs):
+        yield f"+ is of a fine-tuned network on the pictures held out, {FLATTERED}; others are cross-validated."
+    yield from (f"{name} cannot be read: delete it." for name in found.damaged)
+
+
+def _figures_of(run: "PastRun") -> list[str]:
     accuracy = "-"
     if run.accuracy:
         value, low, high = run.accuracy
-        accuracy = f"{value:.1%} ({low:.1%} to {high:.1%})"
+        accuracy = f"{value:.1%} ({low:.1%} to {high:.1%}){'+' if run.fine_tuned else ''}"
     return [
-        "*" if run.current else "",
-        ended,
+        str(run.lineage.get("ended", ""))[:16].replace("T", " "),
         str(run.lineage["model"]),
         f"{run.samples:,}",
-        str(run.settings.get("backbone", "-")),
-        str(run.settings.get("size", "-")),
         accuracy,
-        _number(run.metrics.get("cross_validated", {}), "log_loss", 4),
-        _number(run.seconds, "total", 1),
-        "the first" if run.changed is None else "; ".join(run.changed) or "nothing",
+        "-" if run.log_loss is None else f"{run.log_loss:.4f}",
     ]
 
 
-def _number(values: Mapping[str, Any], name: str, digits: int) -> str:
-    value = values.get(name)
-    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else "-"
+def _settings_of(run: "PastRun") -> list[str]:
+    return [
+        str(run.settings.get("backbone", "-")),
+        str(run.settings.get("size", "-")),
+        "the first" if run.changed is None else "; ".join(run.changed) or "nothing",
+    ]

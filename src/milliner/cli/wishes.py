@@ -1,11 +1,12 @@
 """The options of ``milliner train`` about what is said, and when nothing is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from milliner.cli.options import once_each
 from milliner.cli.sections import SectionOption
 from milliner.core.errors import SettingsError
 
@@ -52,6 +53,7 @@ _OPTIONS: Final[Sequence[Callable[[Any], Any]]] = (
         "--min-recall",
         type=Wish(),
         multiple=True,
+        callback=once_each,
         cls=SectionOption,
         section=_SECTION,
         help="Find at least this share of a class, at the price of false alarms: nohelmet=0.99",
@@ -60,6 +62,7 @@ _OPTIONS: Final[Sequence[Callable[[Any], Any]]] = (
         "--max-false-alarms",
         type=Wish(numbers=True),
         multiple=True,
+        callback=once_each,
         cls=SectionOption,
         section=_SECTION,
         help="Call at most this share of the other classes' pictures it: nohelmet=0.01; a number alone is for the "
@@ -69,6 +72,7 @@ _OPTIONS: Final[Sequence[Callable[[Any], Any]]] = (
         "--cost",
         type=Wish(),
         multiple=True,
+        callback=once_each,
         cls=SectionOption,
         section=_SECTION,
         help="What missing a class costs, where missing another costs 1: nohelmet=20",
@@ -102,6 +106,7 @@ _OPTIONS: Final[Sequence[Callable[[Any], Any]]] = (
         "--class-weight",
         type=Wish("balanced", "none"),
         multiple=True,
+        callback=once_each,
         cls=SectionOption,
         section=_SECTION,
         help="What a class counts in the fit: nohelmet=2; none counts pictures and not classes.  [default: balanced]",
@@ -125,27 +130,27 @@ def wish_options(function: Function) -> Function:
 
 def _wishes(
     *,
-    min_recall: Sequence[tuple[str, float]],
-    max_false_alarms: Sequence[tuple[str, float]],
-    cost: Sequence[tuple[str, float]],
-    class_weight: Sequence[tuple[str, float]],
+    min_recall: Mapping[str, float],
+    max_false_alarms: Mapping[str, float],
+    cost: Mapping[str, float],
+    class_weight: Mapping[str, float],
     abstain_far: float | None,
     **abstain: float,
 ) -> Any:
     from milliner.training.wishes import DEFAULT_FAR, Wishes
 
-    alarms = dict(max_false_alarms)
+    alarms = max_false_alarms
     if "" in alarms and len(alarms) > 1:
         raise SettingsError("Give --max-false-alarms one number alone or numbers for labels, not both.")
-    words = {word for word, value in class_weight if word in ("balanced", "none") and not value}
+    words = {word for word, value in class_weight.items() if word in ("balanced", "none") and not value}
     if len(words) > 1:
         raise SettingsError("--class-weight is either balanced or none; give one of them.")
     return Wishes(
-        min_recall=dict(min_recall),
+        min_recall=min_recall,
         max_false_alarms=alarms.get("", alarms),
-        cost=dict(cost),
+        cost=cost,
         balanced="none" not in words,
-        class_weight={label: value for label, value in class_weight if label not in words},
+        class_weight={label: value for label, value in class_weight.items() if label not in words},
         abstain_far=DEFAULT_FAR if abstain_far is None else abstain_far,
         **abstain,
     )

@@ -38,10 +38,33 @@ class PastRun:
         return int(self.lineage["dataset"].get("samples", 0))
 
     @property
+    def fine_tuned(self) -> bool:
+        """Whether its figures are those of a network that was trained on, from pictures that were held out."""
+        return "cross_validated" not in self.metrics and "fine_tuning" in self.metrics
+
+    @property
     def accuracy(self) -> tuple[float, float, float] | None:
-        """Cross-validated, with its 95 % interval (Wilson); None where it is not written."""
-        found = self.metrics.get("cross_validated", {}).get("accuracy")
-        return None if found is None else (float(found), *_interval(float(found), self.samples))
+        """Cross-validated or, of a fine-tuned network, on the pictures held out, with its 95 % interval (Wilson).
+
+        None where it is not written.
+        """
+        found = self._figures.get("accuracy")
+        return None if found is None else (float(found), *_interval(float(found), self._judged_on))
+
+    @property
+    def log_loss(self) -> float | None:
+        """Of the same pictures; None where it is not written."""
+        found = self._figures.get("log_loss")
+        return None if found is None else float(found)
+
+    @property
+    def _figures(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = _figures(self.metrics)
+        return found
+
+    @property
+    def _judged_on(self) -> int:
+        return int(self.metrics["fine_tuning"].get("pictures", 0)) if self.fine_tuned else self.samples
 
     def to_json(self) -> dict[str, Any]:
         """The `train --history --json` shape."""
@@ -104,6 +127,9 @@ def history(place: str | Path = ".") -> History:
         before[model] = run
         found.append(run)
     kept = [run for run in found if given.suffix != ".onnx" or run.lineage["model"] == given.name]
+    if not kept and not damaged:
+        others = ", ".join(list(now)[:_MOST_CHANGES]) + (", ..." if len(now) > _MOST_CHANGES else "")
+        raise MillinerError(f"{folder} holds no runs of {given.name}, but of {others}; name one of these with --into.")
     return History(folder, tuple(_newest_alone_is_current(kept)), tuple(damaged))
 
 
@@ -139,19 +165,32 @@ def _read(folder: Path) -> list[dict[str, Any]] | None:
     # A name only, never a path: what it names is read to compare it.
     sound = sound and Path(lineage["model"]).name == lineage["model"]
     sound = sound and isinstance(lineage["dataset"].get("samples", 0), int)
-    figures = metrics.get("cross_validated", {})
-    if not sound or not isinstance(figures, dict):
-        return None
-    return documents if all(isinstance(value, (int, float)) for value in _figures(figures)) else None
+    return documents if sound and _are_figures(metrics) else None
 
 
-def _figures(figures: Mapping[str, Any]) -> list[Any]:
-    return [figures[name] for name in ("accuracy", "log_loss") if name in figures]
+def _are_figures(metrics: Mapping[str, Any]) -> bool:
+    tuning = metrics.get("fine_tuning", {})
+    if not isinstance(tuning, dict) or not isinstance(tuning.get("pictures", 0), int):
+        return False
+    figures = _figures(metrics)
+    if not isinstance(figures, dict):
+        return False
+    return all(isinstance(figures.get(name, 0), (int, float)) for name in ("accuracy", "log_loss"))
+
+
+def _figures(metrics: Mapping[str, Any]) -> Any:
+    """Cross-validated; of a fine-tuned network, which cannot be, on the pictures that it was not trained on."""
+    if "cross_validated" in metrics:
+        return metrics["cross_validated"]
+    return metrics.get("fine_tuning", {}).get("tuned", {})
 
 
 def changes(before: PastRun, settings: Mapping[str, Any], lineage: Mapping[str, Any]) -> tuple[str, ...]:
     """What differs from the run before, in a few words each; the first few of many."""
-    old, new = _flat(before.settings), _flat(settings)
+    both = before.settings.keys() & settings.keys()
+    switched = sorted(name for name in both if _switched(before.settings, settings, name))
+    old = _flat({name: value for name, value in before.settings.items() if name not in switched})
+    new = _flat({name: value for name, value in settings.items() if name not in switched})
     old |= _flat({"pictures": before.samples, "versions": before.lineage.get("versions", {})})
     new |= _flat({"pictures": lineage["dataset"].get("samples", 0), "versions": lineage.get("versions", {})})
     found = [
@@ -159,11 +198,18 @@ def changes(before: PastRun, settings: Mapping[str, Any], lineage: Mapping[str, 
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
+    found += [f"{name} {'off -> on' if settings[name] else 'on -> off'}" for name in switched]
     same_count = before.samples == lineage["dataset"].get("samples", 0)
     if same_count and before.lineage["dataset"].get("fingerprint") != lineage["dataset"].get("fingerprint"):
         found.append("other pictures or labels")
     more = len(found) - _MOST_CHANGES
     return (*found[:_MOST_CHANGES], f"{more} more") if more > 0 else tuple(found)
+
+
+def _switched(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
+    """Whether a table of settings came or went as a whole."""
+    kinds = {type(before[name]), type(after[name])}
+    return kinds == {dict, type(None)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

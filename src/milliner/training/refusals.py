@@ -3,6 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from milliner.core.imagenet import class_index
 from milliner.core.sample import Dataset
 from milliner.probe.embed import Embedded
 from milliner.probe.head import Head
+from milliner.training.finetune.settings import FineTuning
+from milliner.training.wishes import Wishes
 
 _FEWEST: Final = 2  # pictures of a class: one to fit, one to judge by
 _LARGEST: Final = 1e9  # of an embedding's numbers; squares of larger sums leave single precision
@@ -32,6 +35,19 @@ def check_model_path(into: str | Path) -> Path:
     if not os.access(parent, os.W_OK):  # better said before the work than after it
         raise SettingsError(f"{parent} cannot be written; check its rights, or give another --into.")
     return path
+
+
+def check_types(init: object, wishes: object, size: object, fine_tune: object) -> None:
+    """Raises SettingsError where one of what is not `None` is of another kind than its annotation says."""
+    kinds: tuple[tuple[str, object, type, str], ...] = (
+        ("init", init, Mapping, "labels and ImageNet classes such as {'helmet': 'crash helmet'}"),
+        ("wishes", wishes, Wishes, "Wishes(...) such as Wishes(min_recall={'helmet': 0.9})"),
+        ("size", size, Integral, "a whole number such as 224"),
+        ("fine_tune", fine_tune, FineTuning, "FineTuning(...) such as FineTuning(epochs=8)"),
+    )
+    for name, value, kind, example in kinds:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise SettingsError(f"{name} must be {example}, not {value!r}.")
 
 
 def check_init(init: Mapping[str, str], samples: Dataset) -> dict[str, str]:

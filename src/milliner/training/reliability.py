@@ -41,7 +41,12 @@ class Reliability:
     def rows(self) -> Iterator[tuple[str, str]]:
         """For people: what it is about, and what it came to."""
         before, after = self.calibration.calibration_error
-        yield "temperature", f"{self.calibration.temperature:.2f}; calibration error {before:.1%}, then {after:.1%}"
+        loss, then = self.calibration.log_loss
+        yield (
+            "temperature",
+            f"{self.calibration.temperature:.2f}; calibration error {before:.1%}, then {after:.1%}; "
+            f"log loss {loss:.4f}, then {then:.4f}",
+        )
         if self.point.stated:
             yield "wished", self.point.stated
         yield "operating point", self.point.words

@@ -7,6 +7,7 @@ from pathlib import Path
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT
 from milliner.classifier.metadata import BackboneIdentity, Metadata
+from milliner.core.errors import ModelError
 from milliner.core.picture_set import MAX_PICTURES, PictureSet
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
@@ -22,7 +23,14 @@ from milliner.training.finetune.tune import Tuner, check_fine_tuning
 from milliner.training.fit import fit
 from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
 from milliner.training.pictures import compared_rows, describe
-from milliner.training.refusals import check_embedded, check_head, check_init, check_labels, check_model_path
+from milliner.training.refusals import (
+    check_embedded,
+    check_head,
+    check_init,
+    check_labels,
+    check_model_path,
+    check_types,
+)
 from milliner.training.result import TrainResult as TrainResult
 from milliner.training.runs import Run, content_hash, record, sha256_of
 from milliner.training.solution import Solution
@@ -82,6 +90,7 @@ def train(
     """
     watch = Stopwatch()
     check_seed(seed)
+    check_types(init, wishes, size, fine_tune)
     path, request = check_model_path(into), Request.of(backbone, weights, size, init or {})
     wishes = wishes or Wishes()
     if fine_tune is not None:
@@ -170,6 +179,8 @@ def train(
             small = quantise(path, samples, allow_drop=allowed, seed=seed, progress=progress)
             metrics["int8"] = small.metrics()
             watch.lap("int8")
+    except ModelError as error:
+        raise ModelError(f"{path} was written and stands, but {error}") from error
     finally:  # the model stands, whatever becomes of the smaller one
         seconds = watch.seconds()
         run = record(path, Run(settings, described, metrics, seconds), replaced)

@@ -1,8 +1,8 @@
 """What the user states about the model that is to come: how much each class matters, and when to abstain."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Final
 
 from milliner.core.errors import SettingsError
@@ -37,10 +37,11 @@ class Wishes:
     """Label to a factor, over 0, on what its pictures count in the fit."""
 
     def __post_init__(self) -> None:
-        for name in ("min_recall", "max_false_alarms"):
+        self._check_types()
+        for name, example in (("min_recall", "0.99 is 99 %"), ("max_false_alarms", "0.01 is 1 %")):
             for value in _values(getattr(self, name)):
                 if not 0 < value < 1:
-                    raise SettingsError(f"{name} must be over 0 and below 1, not {value:g}; 0.99 is 99 %.")
+                    raise SettingsError(f"{name} must be over 0 and below 1, not {value:g}; {example}.")
         for name in ("cost", "class_weight"):
             for value in _values(getattr(self, name)):
                 if not 1e-6 <= value <= 1e6:
@@ -52,6 +53,19 @@ class Wishes:
                 )
         if not 0 <= self.abstain_far <= 0.5:
             raise SettingsError(f"abstain_far must be 0 to 0.5, not {self.abstain_far:g}; 0 never abstains.")
+
+    def _check_types(self) -> None:
+        for name in ("min_recall", "cost", "class_weight", "max_false_alarms"):
+            wish = getattr(self, name)
+            numbers = wish.values() if isinstance(wish, Mapping) else [wish]
+            mapped = isinstance(wish, Mapping) or name == "max_false_alarms"
+            if not mapped or not all(is_number(value) for value in numbers):
+                raise SettingsError(
+                    f"{name} must give labels their numbers, such as {{'helmet': 0.5}}, not be {wish!r}."
+                )
+        for name in ("abstain_below", "abstain_margin", "abstain_far"):
+            if not is_number(getattr(self, name)):
+                raise SettingsError(f"{name} must be a number such as 0.1, not {getattr(self, name)!r}.")
 
     def check(self, labels: Sequence[str]) -> None:
         """Raises SettingsError where a wish is for a class that there is not."""
@@ -94,8 +108,12 @@ class Wishes:
 
 
 def _values(wish: float | Mapping[str, float]) -> Iterator[float]:
-    for value in wish.values() if isinstance(wish, Mapping) else (wish,):
-        yield value if math.isfinite(value) else math.nan
+    yield from wish.values() if isinstance(wish, Mapping) else (wish,)
+
+
+def is_number(value: object) -> bool:
+    """Whether it counts as one here: a truth value does not, though Python takes it for 0 or 1."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -111,6 +111,10 @@ class FineTuned:
             "settings": self.settings.to_json(),
         }
 
+    def words(self) -> str:
+        """Accuracy and log loss of the fine-tuned network."""
+        return _words(self.tuned)
+
     def sentence(self) -> str:
         """Which of the two is written, and why."""
         figures = (
