@@ -263,6 +263,7 @@ def test_the_backbones_are_listed(capsys: pytest.CaptureFixture[str], monkeypatc
     said = capsys.readouterr().out
     assert all(len(line) <= 80 and line == line.rstrip() for line in said.splitlines())
     assert all(name in said for name in (*available(), "onnx:FILE", "hf:REPO", "timm:NAME"))
+    assert said.splitlines().index("") == 1 + len(available())  # one line each
     assert call(["train"]) == 2
     assert "Missing argument 'DATASET'" in capsys.readouterr().err
     assert call(["train", "pictures"]) == 2

@@ -50,20 +50,19 @@ def print_backbones(as_json: bool) -> None:
         ]
         print_json({"backbones": rows, "families": others})
         return
-    columns = ["backbone", "top-1", "MB", "size", "stride", "licence", "here"]
+    columns = ["backbone", "top-1", "MB", "size", "licence", "here"]
     table = [
         [
             row["name"],
             "" if row["imagenet_top1"] is None else f"{row['imagenet_top1']:.1%}",
             f"{row['megabytes']:.1f}",
             str(row["input"]["size"]),
-            str(row["input"]["stride"]),
             row["licence"],
             f"{'yes' if row['ready'] else 'no'}: {row['how']}",
         ]
         for row in rows
     ]
-    print_table(columns, table, numbers=range(1, 5), whole=range(6))
+    print_table(columns, table, numbers=range(1, 4), whole=range(5))
     click.echo()
     print_table(
         ["", "", ""],
