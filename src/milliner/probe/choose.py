@@ -118,7 +118,7 @@ def choose(
     """
     looked = look_at(targets, classes, seed, groups)
     tried = tuple(widths) or (embeddings.shape[1],)
-    strengths = STRENGTHS
+    strengths: tuple[float, ...] = STRENGTHS
     if classes > _MANY_CLASSES:
         tried, strengths = tried[:1], _FEW_STRENGTHS
     best: Choice | None = None
