@@ -155,6 +155,11 @@ def test_predicting_leaves_nothing_in_the_users_home_and_says_nothing(
     assert list(home.rglob("*")) == []
 
 
+def test_the_command_line_knows_the_runtimes_without_loading_anything() -> None:
+    code = "import sys, milliner.cli.terminal; print({'numpy', 'onnxruntime', 'openvino'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_one_place_imports_each_runtime(name: str) -> None:
     package = Path(milliner.__file__).parent
