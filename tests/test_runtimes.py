@@ -18,6 +18,7 @@ from PIL import Image
 import milliner
 from milliner.classifier.model import load
 from milliner.core.errors import ModelError, SettingsError
+from milliner.core.parallel import available_cores
 from milliner.runtimes.runtime import RUNTIMES, open_runtime
 
 OUTPUTS = ("probabilities", "logits", "heatmap", "embedding", "average", "distance")
