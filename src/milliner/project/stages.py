@@ -13,6 +13,7 @@ from milliner.core.progress import Progress
 from milliner.curation.check import check
 from milliner.curation.pack import pack
 from milliner.evaluation.evaluate import evaluate
+from milliner.evaluation.leak_words import in_short
 from milliner.images.aside import holds_asides
 from milliner.images.files import write_atomically
 from milliner.images.folder import picture_files
@@ -236,7 +237,8 @@ class Evaluate(Stage):
         )
         document = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
         write_atomically(project.report.with_suffix(".json"), document.encode())
-        return Outcome(" ".join([result.verdict, *result.notes]))
+        leaks = [in_short(result.leakage)] if result.leakage else []
+        return Outcome(" ".join([result.verdict, *result.notes, *leaks]))
 
 
 STAGES: tuple[Stage, ...] = (Fetch(), Check(), Pack(), Train(), Evaluate())
