@@ -16,6 +16,7 @@ BENCHES = {
     "throughput": "Embedding speed",
     "predicting": "Predicting: overhead, 8 bits, runtimes",
     "pointing": "Where the class activation map points, and boxes from it",
+    "crops": "Close crops of heads, by a model of whole scenes",
     "retraining": "Training again, and memory",
     "startup": "Start-up",
     "packing": "Packing, and reading packed files",

@@ -2,8 +2,9 @@
 
 How fine the map is was chosen on the mosaics (the grid pointing game of Boehle et al. 2021, arXiv:2104.00032): one
 helmet among other pictures of the training list, seen by a head that was fitted to the other half of it. They do not
-tell the two ways to take the peak apart; the top of the spline was taken because a lone cell should count for less than
-a group, and its gain on the photographs was known by then. Else the boxes of `hard-hat-sample` only measure.
+tell the two ways to take the peak apart; the spline's was taken because it smooths no more than its cells are apart and
+adds nothing of its own, and its gain on `hard-hat-sample` was known by then. The boxes of that sample only measure
+otherwise.
 """
 
 import math
@@ -21,7 +22,6 @@ import milliner as mn
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.classifier.model import FINER, Model
-from milliner.classifier.runtime import open_runtime
 from milliner.core.parallel import ordered_map
 from milliner.core.sample import Dataset
 from milliner.images.boxes import boxes
@@ -30,6 +30,7 @@ from milliner.images.heatmap import class_evidence, peak
 from milliner.images.resize import DEFAULT_SIZE, ResizePolicy
 from milliner.probe.embed import embed
 from milliner.probe.head import Problem
+from milliner.runtimes.runtime import open_runtime
 from milliner.shards.dataset import open_dataset
 
 LABEL, HELMET = "helmet", "1"

@@ -17,7 +17,7 @@ from milliner.probe.head import fit_head
 samples, classes = int(sys.argv[1]), int(sys.argv[2])
 random = np.random.default_rng(0)
 targets = np.arange(samples) % classes
-centres = random.random((classes, 1280), np.float32) * np.float32(0.08)
+centres = random.random((classes, 1280), np.float32) * np.float32(0.15 if classes < 100 else 0.4)
 embeddings = np.empty((samples, 1280), np.float32)
 for first in range(0, samples, 10_000):
     part = slice(first, first + 10_000)

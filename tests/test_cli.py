@@ -27,6 +27,7 @@ from milliner.cli.main import COMMANDS, call, milliner
 from milliner.cli.options import Pairs
 from milliner.cli.program import typed
 from milliner.cli.terminal import progress
+from milliner.cli.text import printable
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -282,6 +283,33 @@ def test_heatmaps_are_pictures_of_the_same_shape(
     assert len(found) == 3
     sizes = [Image.open(io.BytesIO(path.read_bytes())).size for path in found]
     assert sorted(sizes) == [(60, 30), (64, 64), (64, 64)]
+
+
+def test_heatmaps_go_into_a_folder_of_their_own(
+    class_folders: Callable[..., Path],
+    small_model: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = class_folders(red=1)
+    picture = pictures / "red" / "000.jpg"
+    for looked_at, folder, told in (
+        (picture, picture, "is a file, and heatmaps go into a folder; give another name"),
+        (picture, picture.parent, "would be taken for pictures; give another folder"),
+        (pictures, pictures / "maps", "would be taken for pictures; give another folder"),
+    ):
+        code, _, err = run("predict", small_model, looked_at, "--heatmap", folder)
+        assert (code, len(err.splitlines())) == (1, 1)
+        assert told in err
+    assert [path.name for path in pictures.rglob("*") if path.is_file()] == ["000.jpg"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(noise_jpeg(5))))
+    assert run("predict", small_model, "-", "--heatmap", tmp_path / "maps")[0] == 0
+    assert [path.name.partition("-")[0] for path in (tmp_path / "maps").iterdir()] == ["stdin"]
+
+
+def test_spaces_that_do_not_break_are_plain_in_a_terminal() -> None:
+    assert printable("5\N{NO-BREAK SPACE}%, 1\N{NARROW NO-BREAK SPACE}000\x1b") == "5 %, 1 000\\x1b"
 
 
 MISTAKES: list[tuple[list[str], int, str]] = [

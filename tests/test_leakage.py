@@ -10,10 +10,12 @@ from photos import COPIES, drawn, jpeg
 from selenium import webdriver
 from test_report import FakeDataset, FakeModel, _case, _show, browser  # noqa: F401 - the fixture is used by name
 
+from milliner.cli.figures import print_figures
 from milliner.core.errors import DatasetError
 from milliner.core.picture_set import PictureSet
 from milliner.core.sample import Sample
 from milliner.evaluation.evaluate import evaluate
+from milliner.evaluation.leak_words import in_short
 from milliner.evaluation.likenesses import Leakage
 from milliner.evaluation.result import Evaluation
 
@@ -101,6 +103,22 @@ def test_what_the_training_pictures_give_away_is_told_and_taken_out(
     )
     assert shown[0] == ["odd/same.jpg", "odd/21.jpg", True, True]
     assert shown[1] == ["even/mirrored.jpg", "even/20.jpg", True, True]
+
+
+def test_the_terminal_tells_of_leaks_and_names_the_first_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, dataset = _pictures(range(20, 32), "train"), _pictures(range(8), "test")
+    for place in range(7):
+        _add(dataset, f"odd/same{place}.jpg", LABELS[place % 2], train.samples[place].encoded)
+    evaluation = evaluate(_model(dataset), dataset, train=train, cache=tmp_path / "cache.sqlite")
+    print_figures(evaluation)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "7 pictures look like a training picture. Seen in train: 7 in the very same file." in told
+    assert "xa0" not in told
+    assert told.count(" in training") == 5
+    assert told.endswith("and 2 more; --json has all")
+    assert "7 pictures look like a training picture. Seen in train" in in_short(_leakage(evaluation))
 
 
 def test_a_clean_test_is_called_clean(tmp_path: Path) -> None:

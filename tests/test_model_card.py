@@ -105,9 +105,14 @@ def test_facts_of_training_are_told_where_the_file_has_them(tmp_path: Path) -> N
         "| Its licences | cc0 190, by 4.0 30 |",
         "| Training set | train: 220 pictures (helmet 20, nohelmet 200) |",
         "- Trained on fewer than 50 pictures of helmet.",
-        "- Tested on fewer than 100 pictures of helmet and nohelmet: their figures are uncertain.",
+        "- Tested on fewer than 100 pictures of each of helmet and nohelmet: their figures are uncertain.",
     ):
         assert line in text
+
+
+def test_what_is_said_of_several_classes_is_said_of_each(tmp_path: Path) -> None:
+    text = _card(tmp_path / "card.md", dataset={"name": "train", "per_class": {"helmet": 20, "nohelmet": 30}})
+    assert "- Trained on fewer than 50 pictures of each of helmet and nohelmet." in text
 
 
 def test_licences_of_test_pictures_come_from_the_ledger_beside_them(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from milliner.cli.main import call
 from milliner.project.demo import prepare_demo
 from milliner.project.run import StageReport
 from milliner.project.settings import load_settings
+from milliner.training.learning_curve import LearningCurve
 
 NAMES = ["fetch", "check", "pack", "train", "evaluate"]
 FAST = "[train]\nsize = 64\n"
@@ -52,6 +53,27 @@ def test_every_stage_runs_once_and_is_then_up_to_date(project: Path) -> None:
     assert (project / "models" / "hats.onnx").read_bytes() == model
     assert json.loads((project / "reports" / "hats.json").read_text())["samples"] == 4
     assert (project / "reports" / "hats.html").exists()
+
+
+def test_eight_bits_are_written_beside_the_model_and_made_again_where_they_are_gone(project: Path) -> None:
+    with (project / "milliner.toml").open("a") as file:
+        file.write("int8 = true\nallow_drop = 100\n")
+    told = {report.stage: report.summary for report in milliner.run(project)}
+    small = project / "models" / "hats.int8.onnx"
+    assert "; in 8 bits accuracy " in told["train"]
+    small.unlink()
+    assert "train" in ran(milliner.run(project))
+    assert small.exists()
+
+
+def test_training_says_what_more_pictures_would_buy_and_evaluation_what_leaks(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve = LearningCurve((5,), (0.9,), (0.8,), (1.0,), (0.02, 0.01, 0.03))
+    monkeypatch.setattr("milliner.training.fit.learning_curve", lambda *_, **__: curve)
+    told = {report.stage: report.summary for report in milliner.run(project)}
+    assert told["train"].endswith(f"; {curve.sentence}")
+    assert "like a training picture." in told["evaluate"]
 
 
 def test_a_new_picture_runs_what_depends_on_it(project: Path) -> None:

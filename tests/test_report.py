@@ -228,6 +228,21 @@ def test_labels_and_file_names_are_shown_and_never_obeyed(browser: webdriver.Chr
     assert "Drawn are the 6 classes with the lowest F1, of 8." in curves
 
 
+def test_figures_of_parts_stand_flush_right_and_their_intervals_in_one_line(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    model, dataset = _case(("helmet", "nohelmet"), 60)
+    evaluate(model, dataset, report=tmp_path / "report.html", slices=("aspect",))
+    _show(browser, tmp_path / "report.html", 390)
+    looks = browser.execute_script(
+        "return [...document.querySelectorAll('section[aria-labelledby=slices] td')].map(e => [e, e.querySelector"
+        "('small')]).map(([e, small]) => [getComputedStyle(e).textAlign, small ? small.getClientRects().length &&"
+        "getComputedStyle(small).whiteSpace : 'nowrap'])"
+    )
+    assert looks
+    assert {tuple(look) for look in looks} <= {("right", "nowrap"), ("end", "nowrap")}
+
+
 def test_the_worst_mistakes_come_first_with_pictures_that_load(browser: webdriver.Chrome, tmp_path: Path) -> None:
     model, dataset = _case(("helmet", "nohelmet"), 60)
     evaluation = evaluate(model, dataset, report=tmp_path / "report.html")

@@ -141,11 +141,29 @@ def test_figures_command_and_setting_follow(browser: webdriver.Chrome, case: dic
     assert live["said"] == f"{hits} of {hits + missed} found, {missed} missed, {alarms} false."
     aim = f"{np.floor(recall * 1000) / 1000:g}"
     named = {"digit 3": "'digit 3={}'"}.get(case["first"], case["first"] + "={}").format(aim)
-    assert live["command"] == f"milliner train train --into fake.onnx --min-recall {named}"
+    assert live["command"] == f"--min-recall {named}"
     assert live["toml"].endswith(f" = {aim} }}")
+    assert not browser.find_element("id", "no-aim").is_displayed()
     slider = browser.find_element("id", "threshold")
     assert live["level"]
     assert slider.get_attribute("aria-valuetext") == live["level"]
+
+
+def test_where_there_is_no_aim_to_state_a_sentence_takes_the_place_of_the_option(
+    browser: webdriver.Chrome,  # noqa: F811
+    case: dict[str, Any],
+) -> None:
+    _show(browser, case["path"])
+    for key, words in ((Keys.HOME, "All are found here"), (Keys.END, "So few are found here")):
+        browser.find_element("id", "threshold").send_keys(key)
+        hits, missed, _, _ = _shown(browser)
+        assert missed == 0 or key == Keys.END
+        none = hits == 0 or missed == 0
+        assert browser.find_element("id", "no-aim").text.startswith(words if none else "")
+        assert browser.find_element("id", "aim").is_displayed() != none
+        for name in ("command", "toml"):
+            code = browser.find_element("css selector", f"[data-live={name}]")
+            assert bool(code.get_attribute("textContent")) != none
 
 
 def test_everything_that_can_be_operated_has_a_name_a_size_and_a_visible_focus(
@@ -270,6 +288,10 @@ def test_hostile_labels_are_chosen_and_shown_as_they_are(browser: webdriver.Chro
         )
         shown = browser.find_element("css selector", "tbody th [data-live=class]").get_attribute("textContent")
         assert shown == label
+        for name in ("command", "toml"):
+            code = browser.find_element("css selector", f"[data-live={name}]").get_attribute("textContent") or ""
+            assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in code
+            assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in label or not code or "\\u202e" in code
         needed, there = browser.execute_script(
             "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )

@@ -18,6 +18,7 @@ from PIL import Image
 import milliner
 from milliner.classifier.model import load
 from milliner.core.errors import ModelError, SettingsError
+from milliner.core.parallel import available_cores
 from milliner.runtimes.runtime import RUNTIMES, open_runtime
 
 OUTPUTS = ("probabilities", "logits", "heatmap", "embedding", "average", "distance")
@@ -61,6 +62,40 @@ def test_threads_share_a_model_alone_or_not(small_model: Path, name: str) -> Non
         singles = list(pool.map(model.predict, pictures))
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert [one.label for one in singles] == [model.predict(picture).label for picture in pictures]
+
+
+TOGETHER = """
+import sys, threading
+import numpy as np
+from milliner.runtimes.runtime import open_runtime
+runtime = open_runtime(open(sys.argv[1], "rb").read(), "openvino")
+sys.setswitchinterval(1e-6)
+start = threading.Barrier(2)
+def first():
+    start.wait()
+    runtime.run(np.zeros((1, 64, 64, 3), np.uint8), ["logits"])
+threads = [threading.Thread(target=first) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("done")
+"""
+
+
+def test_two_threads_that_are_the_first_do_not_wait_for_each_other(small_model: Path) -> None:
+    """OpenVINO hangs in one process of twenty-five where it first meets numpy in two threads at once."""
+    command = [sys.executable, "-c", TOGETHER, str(small_model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_a_picture_that_fails_takes_no_runtime_with_it(small_model: Path) -> None:
+    """OpenVINO has as many requests as cores: one that a failure kept would stop the threads that wait for it."""
+    runtime = open_runtime(small_model.read_bytes(), "openvino")
+    good, bad = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64, 4), np.uint8)
+    for _ in range(2 * available_cores()):
+        with pytest.raises(RuntimeError):
+            runtime.run(bad, ["logits"])
+    assert runtime.run(good, ["logits"])["logits"].shape == (1, 2)
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
@@ -118,6 +153,11 @@ def test_predicting_leaves_nothing_in_the_users_home_and_says_nothing(
     done = subprocess.run(command, env=kept | {"HOME": str(home)}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "red\n", "")
     assert list(home.rglob("*")) == []
+
+
+def test_the_command_line_knows_the_runtimes_without_loading_anything() -> None:
+    code = "import sys, milliner.cli.terminal; print({'numpy', 'onnxruntime', 'openvino'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

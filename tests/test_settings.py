@@ -70,6 +70,8 @@ WRONG = [
     ('[fetch]\ncontakt = "me"', 2, "no setting 'contakt' in [fetch]; did you mean 'contact'"),
     ('[fetch]\nlicenses = ["by", "mit"]', 2, "fetch.licenses: there is no licence 'mit'; the codes are cc0"),
     ("limit = 0", 1, "limit: input should be greater than 0"),
+    ("[train]\nallow_drop = 1", 2, "train.allow_drop: allow_drop goes with int8 = true"),
+    ("[train]\nint8 = true\nallow_drop = 101", 3, "train.allow_drop: The allowed drop is in points of accuracy"),
     ("[train]\nsize = 33", 2, "train.size: The size must be a multiple of 32 from 32 to 2048"),
     ("[train]\nsize = 40\nbackbone = 'squeezenet1_1'", 2, "train.size: The size must be a multiple of 16 from 32"),
     ("[train]\nbackbone = 'squeezenet'", 2, "train.backbone: There is no backbone 'squeezenet'; did you mean"),

@@ -1,1 +1,1 @@
-"""Floor 8: one module for each command; the only place that prints, prompts or exits."""
+"""Floor 9: one module for each command; the only place that prints, prompts or exits."""

@@ -13,9 +13,11 @@ from milliner.evaluation.figures import NAMES, Figure
 if TYPE_CHECKING:
     from milliner.evaluation.compared import Comparison
     from milliner.evaluation.figures import Metrics, SliceFigures
+    from milliner.evaluation.likenesses import Leakage
     from milliner.evaluation.result import Evaluation
 
 _MOST_DISAGREEMENTS: Final = 10
+_MOST_PAIRS: Final = 5
 
 Write = Callable[[float], str]
 
@@ -49,6 +51,8 @@ def print_figures(result: "Evaluation") -> None:
         _print_slices(result.slices)
     if result.comparison:
         _print_comparison(result.comparison)
+    if result.leakage:
+        _print_leaks(result.leakage)
 
 
 def _print_overview(result: "Evaluation") -> None:
@@ -134,6 +138,25 @@ def _print_comparison(found: "Comparison") -> None:
         out.print()
         print_table(["they differ on", "which is", found.model, found.other], rows)
     if (more := len(found.disagreements) - len(rows)) > 0:
+        out.print(f"and {more} more; --json has all", style="dim", markup=False)
+
+
+def _print_leaks(leakage: "Leakage") -> None:
+    """What makes the test unfair, and the first pairs of pictures that show it."""
+    from milliner.evaluation.leak_words import findings  # which needs what draws the page
+
+    out = console()
+    out.print()
+    for each in findings(leakage):
+        bad = each.kind == "bad"
+        out.print(printable(f"{each.title} {each.text}"), style="yellow" if bad else "dim", markup=False)
+    across = leakage.across.found if leakage.across else ()
+    pairs = [*((each, "in training") for each in across), *((each, "in the test") for each in leakage.within.pairs)]
+    rows = [[each.file, each.kind, f"{each.other_file} {where}"] for each, where in pairs[:_MOST_PAIRS]]
+    if rows:
+        out.print()
+        print_table(["test picture", "", "of"], rows)
+    if (more := len(pairs) - len(rows)) > 0:
         out.print(f"and {more} more; --json has all", style="dim", markup=False)
 
 

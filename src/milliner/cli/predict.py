@@ -16,7 +16,7 @@ from milliner.classifier.model import Model, load
 from milliner.cli.terminal import common_options, console, print_json, progress, runtime_option
 from milliner.cli.text import printable
 from milliner.cli.verdicts import print_predictions
-from milliner.core.errors import MillinerError, UnreadableImageError
+from milliner.core.errors import MillinerError, SettingsError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.prediction import Box, Prediction
 from milliner.images.boxes import boxes as find_boxes
@@ -34,7 +34,7 @@ _OVERLAY_SIDE: Final = 1024  # pixels; larger pictures are shrunk to it
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
-@click.option("--heatmap", type=click.Path(path_type=Path), help="Write pictures of where the model looked here.")
+@click.option("--heatmap", type=click.Path(path_type=Path), help="A folder for pictures of where the model looked.")
 @click.option("--boxes", is_flag=True, help="Find the parts of each picture that speak for its label.")
 @runtime_option
 @common_options
@@ -47,6 +47,8 @@ def predict(
     """
     loaded = load(model, runtime)
     sources = list(_expand(pictures))
+    if heatmap:
+        _check_heatmaps(heatmap, pictures, sources)
     if not sources:
         raise MillinerError(f"There is no file in {', '.join(pictures)}; give pictures or a folder that holds some.")
     found: list[Prediction] = []
@@ -76,6 +78,20 @@ def _expand(pictures: tuple[str, ...]) -> Iterator[str]:
             yield from (str(path) for path in picture_files(Path(picture)))
         else:
             yield picture
+
+
+def _check_heatmaps(folder: Path, given: tuple[str, ...], sources: list[str]) -> None:
+    """Raises SettingsError where it is no folder, or the next look at the pictures would find the heatmaps as well."""
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file, and heatmaps go into a folder; give another name.")
+    here = folder.resolve()
+    looked_at = {Path(source).resolve().parent for source in sources if Path(source).is_file()}
+    below = [Path(each).resolve() for each in given if Path(each).is_dir()]
+    if here in looked_at or any(here.is_relative_to(each) for each in below):
+        raise SettingsError(
+            f"{folder} is among the pictures that are looked at: its heatmaps would be taken for pictures; "
+            "give another folder."
+        )
 
 
 def _predict_all(
@@ -118,7 +134,8 @@ def _read(source: str) -> bytes:
 
 def _overlay_path(folder: Path, source: str, encoded: bytes) -> Path:
     """The content's digest keeps pictures of one name in different folders apart."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(source).stem)[:64] or "picture"
+    name = "stdin" if source == "-" else Path(source).stem
+    stem = re.sub(r"[^\w.-]+", "_", name)[:64] or "picture"
     return folder / f"{stem}-{hashlib.sha256(encoded).hexdigest()[:8]}.jpg"
 
 

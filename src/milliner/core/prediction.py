@@ -38,11 +38,16 @@ class Prediction:
     source: str
     """The file, address or record that was looked at."""
     label: str
-    """The most probable class, also when the model abstains."""
+    """What the operating point says, also when it abstains: the most probable class where classes weigh the same."""
     probabilities: Mapping[str, float]
     """Class name to probability; they sum to 1."""
     abstained: bool = False
     """True where the operating point says that the model should not be believed here."""
+    reason: str = ""
+    """Why it abstains, such as "too close to call"; "" where it does not."""
+    distance: float | None = None
+    """How far the picture is from everything that the model was trained on, at least 0; its training pictures have 1
+    on average. None where the model does not tell."""
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """[classes, h, w], classes in the order of `probabilities`: the logits that each cell would have if it were a
     picture of its own."""
@@ -57,6 +62,8 @@ class Prediction:
             raise ValueError(f"label {self.label!r} is not one of {list(self.probabilities)}")
         if not math.isclose(sum(self.probabilities.values()), 1.0, abs_tol=1e-3):
             raise ValueError("probabilities must sum to 1")
+        if self.reason and not self.abstained:
+            raise ValueError("what is believed has no reason for abstaining")
         if self.heatmap is not None and self.heatmap.shape[0] != len(self.probabilities):
             raise ValueError("the heatmap needs one plane for each class")
 
@@ -78,6 +85,8 @@ class Prediction:
             "label": self.label,
             "probabilities": dict(self.probabilities),
             "abstained": self.abstained,
+            "reason": self.reason,
+            "distance": self.distance,
         }
         boxes = {} if self.boxes is None else {"boxes": [box.to_json() for box in self.boxes]}
         return document | boxes

@@ -1,1 +1,1 @@
-"""Floor 4: the dataset as a whole: what is wrong with its pictures, which belong together, and how they are packed."""
+"""Floor 5: the dataset as a whole: what is wrong with its pictures, which belong together, and how they are packed."""

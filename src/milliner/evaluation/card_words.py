@@ -67,10 +67,11 @@ def limits(metadata: Metadata, evaluation: Evaluation) -> Iterator[str]:
     )
     few = [label for label, number in training_counts(metadata).items() if number < _FEW_TRAINING]
     if few:
-        yield f"Trained on fewer than {_FEW_TRAINING} pictures of {_list(few)}."
+        yield f"Trained on fewer than {_FEW_TRAINING} pictures of {_each(few)}."
     untested = [label for label, each in evaluation.after.per_class.items() if each.support < _FEW_TESTED]
     if untested:
-        yield f"Tested on fewer than {_FEW_TESTED} pictures of {_list(untested)}: their figures are uncertain."
+        whose = "their" if len(untested) > 1 else "its"
+        yield f"Tested on fewer than {_FEW_TESTED} pictures of {_each(untested)}: {whose} figures are uncertain."
     error = evaluation.after.figures["calibration_error"].value
     if error is not None and error > _UNCALIBRATED:
         yield f"Its probabilities are off by {error * 100:.0f} points on average: do not take them at their word."
@@ -100,9 +101,16 @@ def _unfair(leakage: Leakage | None) -> Iterator[str]:
     if leakage is None:
         return
     if leakage.across is not None and leakage.across.found:
-        yield f"The test may flatter it: {pictures(len(leakage.across.found))} of it look like training pictures."
+        alike = len(leakage.across.found)
+        looks = "looks like a training picture" if alike == 1 else "look like training pictures"
+        yield f"The test may flatter it: {pictures(alike)} of it {looks}."
     if leakage.within.repeated:
         yield f"{pictures(leakage.within.repeated)} of the test are nearly the same as another one of it."
+
+
+def _each(labels: list[str]) -> str:
+    """Where a number is said of several classes it is said of each."""
+    return f"each of {_list(labels)}" if len(labels) > 1 else _list(labels)
 
 
 def _list(labels: list[str]) -> str:

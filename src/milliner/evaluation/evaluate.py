@@ -22,6 +22,7 @@ from milliner.evaluation.opponent import Opponent
 from milliner.evaluation.resampling import RESAMPLES
 from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, Evaluation
 from milliner.evaluation.slices import Slicing
+from milliner.evaluation.targets import Source, check_targets
 from milliner.runtimes.runtime import DEFAULT_RUNTIME
 from milliner.shards.dataset import open_dataset
 
@@ -68,9 +69,11 @@ def evaluate(
         DatasetError: there is no dataset, none of its pictures can be read, the model lacks one of its classes, or
             was trained on all of these pictures; there is no ledger where one is needed.
         SettingsError: the baseline's ImageNet class or backbone is unknown, as is a column or the runtime, or a share
-            of false alarms is none.
+            of false alarms is none, or the report or the card would be written over what is read, or over each other.
     """
     _check_shares(at_false_alarms)
+    models = Source("the model", model), Source("the model that it is compared with", against)
+    check_targets(report, card, *models, Source("the dataset", dataset), Source("the training pictures", train))
     classifier = load(model, runtime) if isinstance(model, str | Path) else model
     samples = open_dataset(dataset, progress) if isinstance(dataset, str | Path) else dataset
     learnt = open_dataset(train, progress) if isinstance(train, str | Path) else train

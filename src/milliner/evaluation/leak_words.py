@@ -54,6 +54,18 @@ def leak_section(evaluation: Evaluation, model: Classifier, dataset: Dataset, tr
     return LeakSection(tuple(sentences), tuple(_examples(leakage, dataset, train)))
 
 
+def findings(leakage: Leakage) -> tuple[Sentence, ...]:
+    """The same for a terminal: what was looked at alone, within the test set and, where it was given, the training."""
+    told = _within(leakage.within), _across(leakage.across)
+    return tuple(each for each in told if each.kind != "unknown")
+
+
+def in_short(leakage: Leakage) -> str:
+    """One line, with plain spaces: titles, and what follows from those that are bad news."""
+    parts = [f"{each.title} {each.text}" if each.kind == "bad" else each.title for each in findings(leakage)]
+    return " ".join(" ".join(parts).split())
+
+
 def _exact(evaluation: Evaluation, model: Classifier) -> Sentence:
     seen = sum(each.reason == TRAINED_ON for each in evaluation.set_aside)
     title = "No picture that it was trained on is counted."

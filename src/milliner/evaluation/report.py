@@ -144,8 +144,6 @@ def _sweeps(evaluation: Evaluation, model: Classifier) -> dict[str, Any] | None:
         "plot": {"left": PLOT.left, "top": PLOT.top, "side": PLOT.side},
         "two": len(metadata.labels) == 2,
         "labels": metadata.labels if len(metadata.labels) == 2 else (),
-        "training": str(metadata.dataset.get("name") or "TRAINING"),
-        "model": model.name,
         "first": weighed[0] if weighed else metadata.labels[possible[0]],
         "left_out": len(possible) > MAX_CLASSES,
         "sweeps": [each.to_json() for each in swept],

@@ -4,7 +4,7 @@
   const find = (id) => document.getElementById(id);
   const section = find("operating");
   const data = JSON.parse(find("sweeps").textContent);
-  const { step, plot, two, training, model } = data;
+  const { step, plot, two } = data;
   const picker = find("about"), slider = find("threshold");
   let sweep, above;
 
@@ -14,6 +14,8 @@
   };
   const count = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u202f");
   const short = (value) => (value >= 0.0995 && value <= 0.9005 ? value.toFixed(2) : value.toFixed(4));
+  // Signs that turn the order of writing around would show another command than the one that is copied.
+  const plain = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (sign) => "\\u" + sign.charCodeAt(0).toString(16));
   const quoted = (text) => (/^[\w.\/=-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'");
   const fill = (name, text) => section.querySelectorAll(`[data-live="${name}"]`).forEach((each) => { each.textContent = text; });
 
@@ -104,6 +106,18 @@
     show();
   };
 
+  // An aim is above 0 and below 1: at either end there is none to state.
+  const state = (recall) => {
+    const aim = Math.floor(recall * 1000) / 1000, none = !(aim > 0 && aim < 1);
+    find("aim").hidden = none;
+    find("no-aim").hidden = !none;
+    fill("no-aim", aim >= 1 ? "All are found here, and no aim below 1 says so: move the slider, or state 0.99."
+      : "So few are found here that there is no aim to state: move the slider towards more.");
+    fill("command", none ? "" : `--min-recall ${plain(quoted(sweep.label + "=" + aim))}`);
+    const key = /^[\w-]+$/.test(sweep.label) ? sweep.label : JSON.stringify(sweep.label);
+    fill("toml", none ? "" : `min_recall = { ${plain(key)} = ${aim} }`);
+  };
+
   const show = () => {
     const stop = Number(slider.value), place = stop - sweep.lowest;
     const hits = above.hits[place], alarms = above.alarms[place];
@@ -128,9 +142,7 @@
     section.querySelector(".heap .at").setAttribute("d", `M${((place + 0.5) / (sweep.positives.length - 1) * 700).toFixed(1)},0V80`);
     mark("live-roc", alarms / above.negatives, hits / above.positives);
     mark("live-precision-recall", hits / above.positives, precision);
-    const aim = (Math.floor(hits / above.positives * 1000) / 1000).toString();
-    fill("command", `milliner train ${quoted(training)} --into ${quoted(model)} --min-recall ${quoted(sweep.label + "=" + aim)}`);
-    fill("toml", `min_recall = { ${/^[\w-]+$/.test(sweep.label) ? sweep.label : JSON.stringify(sweep.label)} = ${aim} }`);
+    state(hits / above.positives);
     fill("said", `${count(hits)} of ${count(above.positives)} found, ${count(missed)} missed, ${count(alarms)} false.`);
   };
 

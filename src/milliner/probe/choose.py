@@ -32,6 +32,8 @@ _MOST_WORK: Final = 200_000  # samples times the heads' columns in one evaluatio
 
 _MANY_CLASSES: Final = 50  # from here on two folds, because the time grows with heads times classes
 
+_LEAST_OF_EACH: Final = 4  # pictures of a class that are looked at where there are very many
+
 _TOLERANCE: Final = 1e-4  # ten times the final head's: the figures agree to the third digit in half the time
 
 
@@ -84,7 +86,8 @@ def look_at(targets: NDArray[np.int64], classes: int, seed: int, groups: NDArray
     Of very many samples some: on the helmets the best strength is the same from 5 to 150 pictures of each class.
     """
     folds = int(min(MAX_FOLDS if classes <= _MANY_CLASSES else 2, np.bincount(targets, minlength=classes).min()))
-    rows = stratified_part(targets, _MOST_WORK // (folds * (1 if classes == 2 else classes)), folds, seed)
+    most = _MOST_WORK // (folds * (1 if classes == 2 else classes))
+    rows = stratified_part(targets, most, max(folds, _LEAST_OF_EACH), seed)
     some = targets[rows]
     together = None if groups is None else grouped_folds(some, groups[rows], folds, seed)
     held_out = stratified_folds(some, folds, seed) if together is None else together
@@ -118,7 +121,7 @@ def choose(
     """
     looked = look_at(targets, classes, seed, groups)
     tried = tuple(widths) or (embeddings.shape[1],)
-    strengths = STRENGTHS
+    strengths: tuple[float, ...] = STRENGTHS
     if classes > _MANY_CLASSES:
         tried, strengths = tried[:1], _FEW_STRENGTHS
     best: Choice | None = None

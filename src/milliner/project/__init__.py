@@ -1,1 +1,1 @@
-"""Floor 6: the project folder: its settings, its stages, and which of them are up to date."""
+"""Floor 7: the project folder: its settings, its stages, and which of them are up to date."""

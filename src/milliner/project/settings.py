@@ -120,7 +120,23 @@ class TrainSettings(_Strict):
     """The model abstains where the best two classes are closer."""
     abstain_far: Annotated[float, Field(ge=0, le=0.5)] = DEFAULT_FAR
     """The model abstains on what is unlike the training pictures: on this share of pictures like these."""
+    int8: bool = False
+    """Write the model in 8-bit integers as well."""
+    allow_drop: float | None = None
+    """Points of accuracy that 8 bits may cost."""
     fine_tune: FineTuneSettings | None = None
+
+    @field_validator("allow_drop")
+    @classmethod
+    def _check_allow_drop(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is None:
+            return value
+        if not info.data.get("int8"):
+            raise ValueError("allow_drop goes with int8 = true")
+        from milliner.training.int8.quantise import check_allowed_drop  # which needs onnx
+
+        _checked(check_allowed_drop, value)
+        return value
 
     @field_validator("backbone")
     @classmethod

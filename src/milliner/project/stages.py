@@ -13,6 +13,7 @@ from milliner.core.progress import Progress
 from milliner.curation.check import check
 from milliner.curation.pack import pack
 from milliner.evaluation.evaluate import evaluate
+from milliner.evaluation.leak_words import in_short
 from milliner.images.aside import holds_asides
 from milliner.images.files import write_atomically
 from milliner.images.folder import picture_files
@@ -22,6 +23,7 @@ from milliner.project.layout import Project
 from milliner.project.state import Outcome, digest_of_files
 from milliner.sources.fetch import fetch
 from milliner.sources.result import FetchResult
+from milliner.training.int8.quantise import int8_path
 from milliner.training.train import train
 
 
@@ -179,8 +181,9 @@ class Train(Stage):
         return digest_of_files([*split, *files], project.folder)
 
     def outputs(self, project: Project) -> Iterable[Path]:
-        """The model file."""
-        return [project.model]
+        """The model file, and the one in 8 bits where that is asked for."""
+        small = [int8_path(project.model)] if project.settings.train.int8 else []
+        return [project.model, *small]
 
     def run(self, project: Project, progress: Progress) -> Outcome:
         """Trains ``models/<name>.onnx``."""
@@ -197,11 +200,18 @@ class Train(Stage):
             seed=settings.seed,
             cache=project.memory / CACHE_NAME,
             fine_tune=settings.train.fine_tune.tuning if settings.train.fine_tune else None,
+            int8=settings.train.int8,
+            allow_drop=settings.train.allow_drop,
             progress=progress,
         )
-        told = f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}"
-        tuned = result.fine_tuning
-        return Outcome(f"{told}; fine-tuning {tuned.sentence()}" if tuned else told)
+        told = [f"{result.samples} pictures, cross-validated accuracy {result.choice.accuracy:.1%}"]
+        if result.fine_tuning:
+            told.append(f"fine-tuning {result.fine_tuning.sentence()}")
+        if result.int8:
+            told.append(f"in 8 bits accuracy {result.int8.before.accuracy:.1%} to {result.int8.after.accuracy:.1%}")
+        if result.curve:
+            told.append(result.curve.sentence)
+        return Outcome("; ".join(told))
 
 
 class Evaluate(Stage):
@@ -236,7 +246,8 @@ class Evaluate(Stage):
         )
         document = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
         write_atomically(project.report.with_suffix(".json"), document.encode())
-        return Outcome(" ".join([result.verdict, *result.notes]))
+        leaks = [in_short(result.leakage)] if result.leakage else []
+        return Outcome(" ".join([result.verdict, *result.notes, *leaks]))
 
 
 STAGES: tuple[Stage, ...] = (Fetch(), Check(), Pack(), Train(), Evaluate())

@@ -17,6 +17,7 @@ from milliner.runtimes.onnx_runtime import OnnxRuntime
 
 _DEVICE: Final = "CPU"
 _TELEMETRY: Final = "openvino_telemetry"
+_first: Final = Lock()
 
 
 class OpenvinoRuntime:
@@ -76,11 +77,7 @@ class OpenvinoRuntime:
 
 
 class _Compiled:
-    """A compiled graph with the requests that are not in use: one request computes one thing at a time.
-
-    All are made before the first computes: making one takes a lock that a computation holds, and holds Python's own
-    the while, so that threads that did both at once could wait for each other forever.
-    """
+    """A compiled graph with the requests that are not in use: one request computes one thing at a time."""
 
     def __init__(self, compiled: Any, requests: int) -> None:
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -102,9 +99,16 @@ def open_graph(graph: bytes) -> OpenvinoRuntime:
 
 
 def _openvino() -> Any:
+    """The package, ready for threads.
+
+    The first array that crosses its border makes it look numpy up, once a process. Two threads that do so at once wait
+    for each other forever (each has one of Python's lock and the compiler's), so it is done here by one alone.
+    """
     try:
-        with _unreported():
-            return importlib.import_module("openvino")
+        with _first, _unreported():
+            openvino = importlib.import_module("openvino")
+            _ = openvino.Tensor(np.zeros(1, np.uint8)).data
+            return openvino
     except ImportError as error:
         raise SettingsError(
             "The runtime openvino needs the package of its name; install it with: "

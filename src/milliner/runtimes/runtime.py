@@ -2,12 +2,13 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from milliner.core.errors import SettingsError
+
+if TYPE_CHECKING:  # the command line asks for the names alone
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_RUNTIME: Final = "onnxruntime"
 
@@ -37,8 +38,8 @@ class Runtime(Protocol):
         ...
 
     def run(
-        self, images: NDArray[np.uint8], outputs: Sequence[str], *, alone: bool = False
-    ) -> dict[str, NDArray[np.float32]]:
+        self, images: "NDArray[np.uint8]", outputs: Sequence[str], *, alone: bool = False
+    ) -> "dict[str, NDArray[np.float32]]":
         """Computes the named outputs for uint8 RGB [n, height, width, 3].
 
         On one core, because pictures are spread over cores: side by side on two cores two pictures take less time

@@ -12,6 +12,7 @@ from milliner.runtimes.runtime import open_runtime
 from milliner.training.int8.layout import Layout
 from milliner.training.int8.rewrite import LEVELS, Grid
 
+_NOTHING: Final = 1e-30  # a range too small to be divided is none
 _BINS: Final = 2048
 _MANY: Final = 2**15
 _SHARES: Final = np.linspace(0.3, 1.0, 71)  # of the widest range, among which the least error is looked for
@@ -28,12 +29,13 @@ class Histogram:
     def add(self, values: NDArray[np.float32]) -> None:
         """Counts `values`, of very many every 13th; the range is that of all."""
         low, high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        if high - low < _NOTHING:
+            return
         if (low, high) != (self.low, self.high):
             moved, _ = np.histogram(self.centres, _BINS, (low, high), weights=self.counts)
             self.low, self.high, self.counts = low, high, moved.astype(np.int64)
         counted = values.ravel()[:: 13 if values.size > _MANY else 1]  # a prime leaves out no row and no channel
-        if high > low:
-            self.counts += np.histogram(counted, _BINS, (low, high))[0]
+        self.counts += np.histogram(counted, _BINS, (low, high))[0]
 
     @property
     def centres(self) -> NDArray[np.float64]:
