@@ -42,8 +42,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_it_writes_over_nothing_that_it_reads(place: Path, option: str, target: str, what: str) -> None:
     (place / "link.html").symlink_to("m.onnx")
+    asked: dict[str, Any] = READ | {option: target}
     with pytest.raises(SettingsError, match=f"The {option} .* would be written {what} give another name"):
-        asked: dict[str, Any] = READ | {option: target}
         evaluate(**asked)
     assert {path.read_bytes() for path in place.rglob("*") if path.is_file()} == {b"kept"}
 
