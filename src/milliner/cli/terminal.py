@@ -93,7 +93,7 @@ def print_table(
     shown = console()
     with shown.capture() as captured:
         shown.print(table, crop=False)
-    click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False)
+    click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False, color=shown.is_terminal)
 
 
 def _texts(column: Column) -> Iterator[object]:

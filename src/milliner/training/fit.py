@@ -64,7 +64,8 @@ def fit(
     features = embeddings[looked.rows, : widths[0]]
     found = reliability(choice.logits, features, targets[looked.rows], looked.held_out, labels, wishes)
     fits = fit_with(choice.strength, weights, named)
-    drawn = learning_curve(seen, targets, classes, fits, seed, groups) if curve else None
+    together = groups if looked.grouped else None
+    drawn = learning_curve(seen, targets, classes, fits, seed, together) if curve else None
     return Fitted(found.calibration.apply(head), choice, found, drawn)
 
 
