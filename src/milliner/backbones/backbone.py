@@ -238,10 +238,13 @@ def _head_file(graph: Path) -> Path:
 
 def imagenet_head_of(name: str, sha256: str) -> ImagenetHead | None:
     """The ImageNet classifier of weights that may be here no more: a plug-in's, or one that is remembered."""
+    remembered = ImagenetHead.load(_head_file(graph_file(name, sha256)))
+    if remembered is not None:
+        return remembered
     found = available().get(name)
     if found is not None and found.has_imagenet_head and found.readiness().ready and found.sha256 == sha256:
         return found.imagenet_head()
-    return ImagenetHead.load(_head_file(graph_file(name, sha256)))
+    return None
 
 
 def graph_of(name: str, sha256: str) -> bytes | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from milliner.backbones.backbone import Backbone, available
+from milliner.backbones.backbone import Backbone, available, imagenet_head_of
 from milliner.backbones.backbone import backbone as find_backbone
 from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
@@ -56,7 +56,8 @@ class Settled:
 
 def begin_as(net: Backbone, init: Mapping[str, str]) -> Named | None:
     """The ImageNet classes that a head on this backbone begins with; None where it has no linear classifier of them."""
-    if not init or not net.has_imagenet_head or not (imagenet := net.imagenet_head()).linear:
+    imagenet = imagenet_head_of(net.name, net.sha256) if init and net.has_imagenet_head else None
+    if imagenet is None or not imagenet.linear:
         return None
     return Named(imagenet.weight, tuple(sorted({class_index(name) for name in init.values()})))
 
