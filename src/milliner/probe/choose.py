@@ -2,7 +2,7 @@
 
 The maps: the last one alone, or a finer one with it, which finds small things and costs a head more to learn. The finer
 one is taken where it lowers the log loss by more than one standard error of the gain ("one-standard-error rule",
-Breiman et al. 1984): with few pictures it hardly ever can, and should not.
+Breiman et al. 1984), and only where each class has pictures enough.
 """
 
 import math
@@ -31,6 +31,10 @@ _PATIENCE: Final = 2  # strengths in a row that may be worse than the best befor
 _MOST_WORK: Final = 200_000  # samples times the heads' columns in one evaluation: a second is some ten of these
 
 _MANY_CLASSES: Final = 50  # from here on two folds, because the time grows with heads times classes
+
+_ENOUGH: Final = 50
+"""Pictures that the smallest class must have for a wider head to be tried: 5 and 20 of each class, drawn from the
+helmets' training list, taught wider heads less, which so few cannot tell by themselves."""
 
 _LEAST_OF_EACH: Final = 4  # pictures of a class that are looked at where there are very many
 
@@ -124,6 +128,8 @@ def choose(
     strengths: tuple[float, ...] = STRENGTHS
     if classes > _MANY_CLASSES:
         tried, strengths = tried[:1], _FEW_STRENGTHS
+    if np.bincount(targets, minlength=classes).min() < _ENOUGH:
+        tried = tried[:1]
     best: Choice | None = None
     with progress("cross-validate", len(tried) * len(strengths)) as advance:
         for width in tried:
