@@ -24,13 +24,14 @@ from pooling import centre_weights, mean_cube, root_mean_square
 from torch import nn
 from torch_vision import network, torchvision
 
+import milliner
 from milliner.backbones.adapt import adapt
 from milliner.backbones.backbone import Backbone, backbone
 from milliner.backbones.policy import IMAGENET_MEAN, IMAGENET_SCALE
 from milliner.core.errors import ModelError, SettingsError
 from milliner.images.resize import ResizePolicy
 from milliner.probe.embed import recipe
-from milliner.runtimes.runtime import open_runtime
+from milliner.runtimes.runtime import RUNTIMES, open_runtime
 
 assert torchvision, "it must be imported before timm is"
 
@@ -85,6 +86,18 @@ class SmallTransformer(nn.Module):  # type: ignore[misc]
         tokens = torch.cat([self.before.expand(pictures.shape[0], -1, -1), patches], dim=1)
         tokens = self.mix(tokens) + tokens.mean(dim=1, keepdim=True)
         return tokens[:, 0] if self.head == "class token" else tokens
+
+
+class Placed(SmallTransformer):
+    """With an embedding of every place, so that it takes squares of 64 pixels a side only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(1, 64, 16))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        patches = self.patch(pictures).flatten(2).transpose(1, 2) + self.places
+        return torch.cat([self.before.expand(pictures.shape[0], -1, -1), self.mix(patches)], dim=1)
 
 
 def exported(
@@ -147,6 +160,15 @@ def test_tokens_become_a_map_without_those_that_are_not_of_patches(prefix: int, 
     np.testing.assert_allclose(result["features"], expected, atol=1e-5)
     pooled = expected.mean(axis=(2, 3)).astype(np.float64)
     np.testing.assert_allclose(result["embedding"], pooled / root_mean_square(pooled), atol=1e-4)
+
+
+def test_a_model_of_one_size_finds_boxes_at_that_size(class_folders: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "network.onnx").write_bytes(exported(Placed(), free=False))
+    pictures = class_folders(red=5, blue=5)
+    milliner.train(pictures, into=tmp_path / "m.onnx", backbone=f"onnx:{tmp_path / 'network.onnx'}")
+    for runtime in RUNTIMES:
+        model = milliner.load(tmp_path / "m.onnx", runtime)
+        assert model.evidence((pictures / "red" / "000.jpg").read_bytes(), "red").shape == (8, 8)
 
 
 def test_where_the_class_token_alone_comes_out_the_others_are_found(tmp_path: Path) -> None:

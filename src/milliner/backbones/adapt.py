@@ -62,6 +62,8 @@ def adapt(content: bytes, hints: Hints = Hints()) -> Adapted:
     if not _runs(model, side, batch=2):
         raise ModelError("it takes one picture at a time only; export it with a free batch axis")
     free = entrance.side is None and _runs(model, side + found.stride, batch=1)
+    if not free:
+        _say_side(model, side)
     policy = InputPolicy(side, found.stride, hints.mean, hints.scale, fixed=not free, filter=hints.filter)
     return Adapted(model, found.width, policy, pooling, *_size(model))
 
@@ -82,6 +84,12 @@ def _seen(model: ModelProto, hints: Hints) -> tuple[Entrance, int]:
             else:
                 return entrance, side
     raise ModelError(f"no picture of {_SIDES[-1]} to {max(_SIDES)} pixels a side goes through it ({first})")
+
+
+def _say_side(model: ModelProto, side: int) -> None:
+    """In the input's shape, which is how a model file tells that it takes no other."""
+    for axis in (1, 2):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = side
 
 
 def _runs(model: ModelProto, side: int, batch: int) -> bool:

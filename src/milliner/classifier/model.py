@@ -130,11 +130,13 @@ class Model:
         """Where a picture file speaks for `label`: [h, w] logits of it less the best other class's, cell by cell.
 
         The network sees the picture with `finer` times the pixels a side, so that the cells are so much smaller than
-        those of the heatmap. Raises UnreadableImageError, and ValueError for a label that is not the model's.
+        those of the heatmap; with as many as ever where it takes no others. Raises UnreadableImageError, and
+        ValueError for a label that is not the model's.
         """
         if label not in self.labels:
             raise ValueError(f"the model has no class {label!r}; its classes are {', '.join(self.labels)}")
-        square = self.metadata.resize.finer(finer).load(encoded)
+        policy = self.metadata.resize if self._runtime.side else self.metadata.resize.finer(finer)
+        square = policy.load(encoded)
         return class_evidence(self._run(square, ("heatmap",), alone)["heatmap"], self.labels.index(label))
 
     def _run(self, square: NDArray[np.uint8], outputs: Sequence[str], alone: bool) -> dict[str, NDArray[np.float32]]:

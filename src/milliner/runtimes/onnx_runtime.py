@@ -42,6 +42,13 @@ class OnnxRuntime:
         return {value.name: value.type for value in self._session.get_inputs()}
 
     @property
+    def side(self) -> int | None:
+        """The only number of pixels a side that its pictures may have; None where any is taken."""
+        shapes = [value.shape for value in self._session.get_inputs() if value.name == "image"]
+        sides = [shape[1] for shape in shapes if len(shape) == 4 and isinstance(shape[1], int)]
+        return sides[0] if sides else None
+
+    @property
     def outputs(self) -> Mapping[str, Sequence[int | str | None]]:
         """Name and shape of every output; free dimensions are words."""
         return {value.name: value.shape for value in self._session.get_outputs()}

@@ -28,7 +28,7 @@ class OpenvinoRuntime:
         openvino = _openvino()
         # OpenVINO reads weights from any file beside the working directory that a model names; ONNX Runtime refuses.
         checked = OnnxRuntime(graph)
-        self._facts = checked.metadata, checked.inputs, checked.outputs
+        self._facts = checked.metadata, checked.inputs, checked.outputs, checked.side
         self._core = openvino.Core()
         try:
             self._model = self._core.read_model(graph)
@@ -47,6 +47,11 @@ class OpenvinoRuntime:
     def inputs(self) -> Mapping[str, str]:
         """Name and element type of every input, such as ``tensor(uint8)``."""
         return self._facts[1]
+
+    @property
+    def side(self) -> int | None:
+        """The only number of pixels a side that its pictures may have; None where any is taken."""
+        return self._facts[3]
 
     @property
     def outputs(self) -> Mapping[str, Sequence[int | str | None]]:

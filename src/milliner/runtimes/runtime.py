@@ -33,6 +33,11 @@ class Runtime(Protocol):
         ...
 
     @property
+    def side(self) -> int | None:
+        """The only number of pixels a side that its pictures may have; None where any is taken."""
+        ...
+
+    @property
     def outputs(self) -> Mapping[str, Sequence[int | str | None]]:
         """Name and shape of every output; free dimensions are words or None."""
         ...

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.probe.class_weights import BALANCED, ClassWeights
-from milliner.probe.folds import stratified_folds, stratified_part
+from milliner.probe.folds import grouped_folds, stratified_folds, stratified_part
 from milliner.probe.head import Head, Problem
 from milliner.probe.warm_start import Named
 from milliner.training.power_law import gains
@@ -122,7 +122,7 @@ def learning_curve(
         fit: what is measured, such as `fit_with` a strength.
         seed: decides who is left out and who is drawn.
         groups: [n] the number of the group that each picture belongs to; none is on both sides. Each is alone when
-            left out.
+            left out, or where that would leave a class out of a fit.
     """
     some = stratified_part(targets, _MOST_PICTURES, 2 * SIZES[0], seed)
     embeddings, targets = (embeddings[some], targets[some]) if len(some) < len(targets) else (embeddings, targets)
@@ -149,11 +149,9 @@ def _sizes(there: int, classes: int) -> list[int]:
 
 
 def _folds(targets: NDArray[np.int64], groups: NDArray[np.int64] | None, seed: int) -> NDArray[np.int64]:
-    """[n] the draw that leaves each picture out; a group of several classes counts for that of its first picture."""
-    if groups is None:
-        return stratified_folds(targets, DRAWS, seed)
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    return stratified_folds(targets[first], DRAWS, seed)[group]
+    """[n] the draw that leaves each picture out; picture by picture where a class belongs together too much."""
+    grouped = None if groups is None else grouped_folds(targets, groups, DRAWS, seed)
+    return stratified_folds(targets, DRAWS, seed) if grouped is None else grouped
 
 
 def _ranks(targets: NDArray[np.int64], usable: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
