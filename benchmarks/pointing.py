@@ -10,7 +10,7 @@ otherwise.
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from PIL import Image
 import milliner as mn
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
+from milliner.classifier.metadata import Metadata
 from milliner.classifier.model import FINER, Model
+from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.parallel import ordered_map
 from milliner.core.sample import Dataset
 from milliner.images.boxes import boxes
@@ -32,6 +34,7 @@ from milliner.probe.embed import embed
 from milliner.probe.head import Problem
 from milliner.runtimes.runtime import open_runtime
 from milliner.shards.dataset import open_dataset
+from milliner.training.export import assemble
 
 LABEL, HELMET = "helmet", "1"
 GRIDS, MOSAICS, TILE = (3, 4), 100, 300
@@ -61,8 +64,10 @@ def measure() -> list[Figure]:
         place = Path(scratch)
         mn.pack(folder, into=place, lists={"train": folder / "train.lst"})
         mn.train(place / "train.rec", into=place / "m.onnx", cache=place / "cache.sqlite")
-        mosaics = _mosaic_figures(open_dataset(place / "train.rec"), place / "cache.sqlite")
-        return [*mosaics, *_photograph_figures(mn.load(place / "m.onnx"), photographs())]
+        model = mn.load(place / "m.onnx")
+        heads_of = replace(model.metadata, operating_point=OperatingPoint())  # without a distance, which these lack
+        mosaics = _mosaic_figures(open_dataset(place / "train.rec"), place / "cache.sqlite", heads_of)
+        return [*mosaics, *_photograph_figures(model, photographs())]
 
 
 def photographs() -> list[Photograph]:
@@ -90,14 +95,15 @@ def strongest_cell(evidence: Floats) -> Point:
 PEAKS: dict[str, Callable[[Floats], Point]] = {"strongest cell": strongest_cell, "top of the spline surface": peak}
 
 
-def _mosaic_figures(dataset: Dataset, cache: Path) -> list[Figure]:
+def _mosaic_figures(dataset: Dataset, cache: Path, metadata: Metadata) -> list[Figure]:
     net = backbone(DEFAULT)
-    embedded = embed(dataset, net, ResizePolicy(DEFAULT_SIZE), cache)
+    embedded = embed(dataset, net, net.input.resize(None, net.name), cache)
     random = np.random.default_rng(0)
     half = random.integers(0, 2, len(embedded.targets))
     parts = [half == 0, half == 1]
     heads = Problem.of(embedded.embeddings, embedded.targets, len(dataset.labels), parts).fit(STRENGTH, [], 1e-4)
-    helmet, runtime = dataset.labels.index(LABEL), open_runtime(net.onnx_file().read_bytes())
+    helmet = dataset.labels.index(LABEL)
+    runtimes = [open_runtime(assemble(net, head, metadata).SerializeToString()) for head in heads]
     drawn = []
     for number, grid in product(range(MOSAICS), GRIDS):
         side, where = number % 2, int(random.integers(grid * grid))
@@ -108,13 +114,12 @@ def _mosaic_figures(dataset: Dataset, cache: Path) -> list[Figure]:
 
     def play(mosaic: tuple[int, int, int, NDArray[np.int64]]) -> list[bool]:
         grid, side, where, places = mosaic
-        image, head = _mosaic(dataset, places, grid), heads[side]
+        image = _mosaic(dataset, places, grid)
         hits = []
         for fineness in FINENESS:
             square = ResizePolicy(int(DEFAULT_SIZE * fineness)).apply(image)
-            features = runtime.run(square[None], ["features"])["features"][0]
-            cells = np.einsum("kyx,ck->cyx", features, head.weight) + head.bias[:, None, None]
-            points = [find(class_evidence(np.asarray(cells, np.float32), helmet)) for find in PEAKS.values()]
+            evidence = class_evidence(runtimes[side].run(square[None], ["heatmap"])["heatmap"][0], helmet)
+            points = [find(evidence) for find in PEAKS.values()]
             hits += [int(y * grid) * grid + int(x * grid) == where for x, y in points]
         return hits
 
