@@ -172,8 +172,10 @@ def test_a_fine_tuned_run_has_the_figures_of_its_network_and_says_so(
     tuning = {"tuned": {"accuracy": 0.9, "log_loss": 0.25}, "pictures": 40, "kept": True}
     settings = {"size": 512, "backbone": "efficientnet_lite0", "fine_tune": None}
     dataset = {"fingerprint": "f", "samples": 1234}
-    record(model, Run(settings, dataset, {"cross_validated": {"accuracy": 0.8, "log_loss": 0.5}}, {}))
-    record(model, Run(settings | {"fine_tune": {"epochs": 3, "batch": 16}}, dataset, {"fine_tuning": tuning}, {}))
+    linear = Run(settings, dataset, {"cross_validated": {"accuracy": 0.8, "log_loss": 0.5}}, {})
+    whole = Run(settings | {"fine_tune": {"epochs": 3, "batch": 16}}, dataset, {"fine_tuning": tuning}, {})
+    for second, run in enumerate((linear, whole)):
+        record(model, run, now=datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
     first, second = history(tmp_path).runs
     assert (first.fine_tuned, second.fine_tuned) == (False, True)
     assert second.accuracy == pytest.approx((0.9, 0.7695, 0.9604), abs=1e-3)

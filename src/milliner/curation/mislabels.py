@@ -88,18 +88,13 @@ def _grouped_folds(targets: NDArray[np.int64], groups: NDArray[np.int64]) -> NDA
 
     A group of several classes counts for the class of its first picture.
     """
-    random = np.random.default_rng(0)
+    from milliner.probe.folds import stratified_folds
+
     _, first = np.unique(groups, return_index=True)
     label_of_group = targets[first]
-    fold_of_group = np.empty(len(first), np.int64)
-    start = 0
-    for label in range(int(targets.max()) + 1):
-        own = random.permutation(np.flatnonzero(label_of_group == label))
-        if len(own) < FEWEST:
-            return None
-        fold_of_group[own] = (start + np.arange(len(own))) % _FOLDS
-        start += len(own)  # the next class goes on where this one stopped, so that folds stay equal in size
-    return fold_of_group[groups]
+    if np.bincount(label_of_group, minlength=int(targets.max()) + 1).min() < FEWEST:
+        return None
+    return stratified_folds(label_of_group, _FOLDS, seed=0)[groups]
 
 
 def group_numbers(files: Sequence[str], links: Iterable[tuple[str, str]]) -> NDArray[np.int64]:

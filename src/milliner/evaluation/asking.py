@@ -12,11 +12,11 @@ from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset, fingerprint
+from milliner.curation.shoots import MAX_PICTURES, shoots
 from milliner.evaluation.before import Baseline
 from milliner.evaluation.opponent import Opponent, OtherAnswer
 from milliner.evaluation.resampling import each_alone
 from milliner.evaluation.result import TRAINED_ON, Answers, Classifier, SetAside
-from milliner.evaluation.shoots import MAX_PICTURES, shoots
 from milliner.evaluation.traits import traits_of
 from milliner.images.folder import FolderDataset
 

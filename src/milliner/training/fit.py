@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.core.progress import Progress, silent
+from milliner.curation.shoots import shoots
 from milliner.probe.choose import Choice, choose
 from milliner.probe.head import Head, fit_head
 from milliner.probe.warm_start import Named
 from milliner.training.learning_curve import LearningCurve, fit_with, learning_curve
-from milliner.training.lookalikes import lookalikes
 from milliner.training.reliability import Reliability, class_weights, reliability
 from milliner.training.wishes import Wishes
 
@@ -56,7 +56,7 @@ def fit(
     wishes, classes = wishes or Wishes(), len(labels)
     weights, widths = class_weights(wishes, labels), tuple(widths) or (embeddings.shape[1],)
     warm = named.start(embeddings, targets, classes) if named else None
-    groups = lookalikes(embeddings[:, : widths[0]])
+    groups = shoots(embeddings[:, : widths[0]], [labels[target] for target in targets])
     choice = choose(embeddings, targets, classes, seed, progress, weights, widths=widths, groups=groups, warm=warm)
     seen, looked = embeddings[:, : choice.width], choice.looked
     head = fit_head(warm.extended(seen) if warm else seen, targets, classes, choice.strength, counted=weights)

@@ -1,4 +1,4 @@
-"""Which test pictures are of the same shoot, and so right or wrong together."""
+"""Which pictures are of the same shoot, and so right or wrong together."""
 
 from typing import Any, Final
 
@@ -17,8 +17,11 @@ def shoots(embeddings: NDArray[np.floating[Any]], labels: list[str]) -> NDArray[
     """[n] group numbers, from 0 without gaps, for [n, width] embeddings and [n] class names.
 
     Pictures belong together where their cosine is that of siblings, as `check` finds them: at least `SIBLING`, and
-    more than their classes' pictures have anyway. Who is linked by way of others belongs together too.
+    more than their classes' pictures have anyway. Who is linked by way of others belongs together too. Of more than
+    `MAX_PICTURES` each is alone.
     """
+    if len(embeddings) > MAX_PICTURES:
+        return np.arange(len(embeddings))
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = (embeddings / np.maximum(norms, 1e-12)).astype(np.float16)
     usual = usual_cosines(unit, labels)
