@@ -20,8 +20,6 @@ from milliner.training.distance_graph import append_distance
 TOLERANCE: Final = 1e-4
 """How far probabilities, logits, embeddings and distances of the written file may be from what was trained."""
 
-_OF_DISTANCE: Final = 0.1  # a small difference of large numbers, which single precision knows to a digit less
-
 
 class Body(Protocol):
     """What a head is put on: a backbone as it is published, or with weights that were trained on."""
@@ -152,13 +150,8 @@ def _largest_difference(
         trained["distance"] = distance(embeddings)
     found = list(ordered_map(lambda picture: written.look(picture, list(trained)), pictures))
     differences = [
-        _difference(outputs[name], values[row]) * (_OF_DISTANCE if name == "distance" else 1)
+        np.abs(outputs[name] - values[row]).max()
         for row, outputs in enumerate(found)
         for name, values in trained.items()
     ]
     return float(np.max(differences))  # a NaN anywhere comes out as NaN, which no tolerance admits
-
-
-def _difference(written: NDArray[np.float32], trained: NDArray[np.float32]) -> float:
-    """The largest, as a share of the largest number, since large ones are known to as many digits as small ones."""
-    return float(np.abs(written - trained).max() / max(1.0, np.abs(trained).max()))
