@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from milliner.core.shares import wilson_interval
 from milliner.curation.shoots import shoots
 from milliner.evaluation.figures import NAMES, Figure, Metrics
-from milliner.evaluation.intervals import evidence, wilson_interval
+from milliner.evaluation.intervals import evidence
 from milliner.evaluation.metrics import measure
 from milliner.evaluation.resampling import resamples
 from milliner.evaluation.scores import Answered

@@ -14,6 +14,7 @@ from milliner.backbones.imagenet_head import ImagenetHead
 from milliner.classifier.metadata import BackboneIdentity, Metadata
 from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
+from milliner.core.shares import wilson_interval
 from milliner.evaluation.before import MajorityClass, ZeroShot, baseline
 from milliner.evaluation.curves import (
     area_under_roc,
@@ -23,7 +24,6 @@ from milliner.evaluation.curves import (
     precision_recall_curve,
     roc_curve,
 )
-from milliner.evaluation.intervals import wilson_interval
 from milliner.evaluation.metrics import measure
 from milliner.images.resize import ResizePolicy
 

@@ -174,8 +174,8 @@ def test_a_fine_tuned_run_has_the_figures_of_its_network_and_says_so(
     dataset = {"fingerprint": "f", "samples": 1234}
     linear = Run(settings, dataset, {"cross_validated": {"accuracy": 0.8, "log_loss": 0.5}}, {})
     whole = Run(settings | {"fine_tune": {"epochs": 3, "batch": 16}}, dataset, {"fine_tuning": tuning}, {})
-    for second, run in enumerate((linear, whole)):
-        record(model, run, now=datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
+    for number, run in enumerate((linear, whole)):
+        record(model, run, now=datetime(2026, 1, 1, 0, 0, number, tzinfo=UTC))
     first, second = history(tmp_path).runs
     assert (first.fine_tuned, second.fine_tuned) == (False, True)
     assert second.accuracy == pytest.approx((0.9, 0.7695, 0.9604), abs=1e-3)

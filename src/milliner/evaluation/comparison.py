@@ -7,10 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.core.shares import Z
 from milliner.evaluation.compared import Comparison, Disagreement
 from milliner.evaluation.exact import mcnemar
 from milliner.evaluation.figures import Figure, Interval
-from milliner.evaluation.intervals import Z, evidence, reaching, spread
+from milliner.evaluation.intervals import evidence, reaching, spread
 from milliner.evaluation.opponent import OtherAnswer
 from milliner.evaluation.resampling import RESAMPLES, resamples
 from milliner.evaluation.result import Answers

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from milliner.evaluation.intervals import wilson_interval
+from milliner.core.shares import wilson_interval
 from milliner.evaluation.scores import tenths
 
 Floats = NDArray[np.float64]

@@ -11,12 +11,13 @@ from milliner.classifier.model import load
 from milliner.core.errors import SettingsError
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
+from milliner.core.shares import interval_of_share
 from milliner.evaluation.asking import Asked, Question, by_number
 from milliner.evaluation.before import baseline
 from milliner.evaluation.comparison import compare
 from milliner.evaluation.figures import UNDEFINED, Figure, Metrics, Resampling
 from milliner.evaluation.formats import NO_BREAK, pictures
-from milliner.evaluation.intervals import evidence, interval_of_share
+from milliner.evaluation.intervals import evidence
 from milliner.evaluation.metrics import FALSE_ALARMS, measure
 from milliner.evaluation.opponent import Opponent
 from milliner.evaluation.resampling import RESAMPLES

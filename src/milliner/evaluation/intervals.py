@@ -12,31 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.core.shares import Z
 from milliner.evaluation.figures import Interval
 from milliner.evaluation.sums import Floats
 
-Z: Final = 1.959963984540054  # the 97.5 % point of the normal distribution: a two-sided 95 % interval
 DOUBT: Final = Z**2
 """Pictures that a test set might just as well have had besides."""
 
 _ENDS: Final = (0.025, 0.975)
-
-
-def wilson_interval(correct: int, samples: int) -> Interval:
-    """The 95 % score interval of a share (Wilson 1927), both ends in 0 to 1; `samples` is at least 1.
-
-    Unlike the textbook's normal interval it holds for small test sets and for shares near 0 and 1.
-    """
-    return interval_of_share(correct / samples, samples)
-
-
-def interval_of_share(share: float, evidence: float) -> Interval:
-    """Wilson's interval of a share of 0 to 1 that is worth so many independent pictures, more than 0."""
-    centre = (share + DOUBT / (2 * evidence)) / (1 + DOUBT / evidence)
-    half = Z * math.sqrt(share * (1 - share) / evidence + DOUBT / (4 * evidence**2)) / (1 + DOUBT / evidence)
-    low = 0.0 if share <= 0 else min(share, max(0.0, centre - half))
-    high = 1.0 if share >= 1 else max(share, min(1.0, centre + half))
-    return low, high
 
 
 def evidence(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:

@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.core.shares import interval_of_share
 from milliner.evaluation.figures import UNDEFINED, ClassFigures, Figure, Interval, Metrics, RecallAt
-from milliner.evaluation.intervals import DOUBT, evidence, interval_of_share, of_mean, reaching, spread
+from milliner.evaluation.intervals import DOUBT, evidence, of_mean, reaching, spread
 from milliner.evaluation.resampling import RESAMPLES, each_alone, resamples
 from milliner.evaluation.scores import EPSILON, Answered, Scores, mean_of_defined
 

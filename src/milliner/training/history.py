@@ -1,7 +1,6 @@
 """The runs beside a model, one after the other: what each gave, and what changed against the one before."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from milliner.core.errors import MillinerError
+from milliner.core.shares import interval_of_share
 from milliner.images.files import read_at_most
 from milliner.training.runs import FOLDER, MODEL, PARTS, sha256_of
 
 MOST_RUNS: Final = 10_000
 _MOST_BYTES: Final = 2**24  # of one file of a run: the settings of thousands of classes fit
 _MOST_CHANGES: Final = 4
-_NORMAL: Final = 1.96  # 95 %
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,10 @@ class PastRun:
         None where it is not written.
         """
         found = self._figures.get("accuracy")
-        return None if found is None else (float(found), *_interval(float(found), self._judged_on))
+        if found is None:
+            return None
+        share = min(max(float(found), 0.0), 1.0)
+        return (share, *(interval_of_share(share, self._judged_on) if self._judged_on else (0.0, 1.0)))
 
     @property
     def log_loss(self) -> float | None:
@@ -221,12 +223,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
-
-
-def _interval(accuracy: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `count` pictures."""
-    if count < 1:
-        return 0.0, 1.0
-    square = _NORMAL**2 / count
-    half = math.sqrt(max(square * accuracy * (1 - accuracy) + square**2 / 4, 0))
-    return (accuracy + square / 2 - half) / (1 + square), (accuracy + square / 2 + half) / (1 + square)

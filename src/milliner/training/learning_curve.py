@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from milliner.core.shares import interval_of_share
 from milliner.probe.class_weights import BALANCED, ClassWeights
 from milliner.probe.folds import grouped_folds, stratified_folds, stratified_part
 from milliner.probe.head import Head, Problem
@@ -32,7 +33,6 @@ _FEWEST_SIZES: Final = 3  # that a law with three parameters is fitted to
 _STEP: Final = 1.3  # the last number of pictures, all that there are, must be so much more than the one before
 _TOLERANCE: Final = 3e-4  # accuracies agree to a tenth of a point in a third of the time
 _NOTICEABLE: Final = 0.0005  # accuracy that is not shown as 0.0 points
-_NORMAL: Final = 1.96  # 95 %
 
 
 class Fit(Protocol):
@@ -137,7 +137,7 @@ def learning_curve(
     low, high = _interval(accuracy, variance, len(targets))
     now = int(np.bincount(targets, minlength=classes).min())
     gain = gains(np.array(sizes), 1 - correct, variance, now, now + MORE, seed) if len(sizes) >= _FEWEST_SIZES else None
-    return LearningCurve(tuple(sizes), _floats(accuracy), _floats(low), _floats(high), gain)
+    return LearningCurve(tuple(sizes), tuple(accuracy.tolist()), low, high, gain)
 
 
 def _sizes(there: int, classes: int) -> list[int]:
@@ -200,13 +200,8 @@ def _spread(accuracy: NDArray[np.float64], pictures: int) -> NDArray[np.float64]
 
 def _interval(
     accuracy: NDArray[np.float64], variance: NDArray[np.float64], pictures: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's, for as many pictures as would give that variance."""
-    square = _NORMAL**2 * variance / _spread(accuracy, pictures)
-    centre = (accuracy + square / 2) / (1 + square)
-    half = np.sqrt(square * accuracy * (1 - accuracy) + square**2 / 4) / (1 + square)
-    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
-
-
-def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lower and upper ends of Wilson's, for as many pictures as would give that variance."""
+    worth = _spread(accuracy, pictures) / variance
+    low, high = zip(*map(interval_of_share, accuracy.tolist(), worth.tolist()), strict=True)
+    return low, high

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from milliner.classifier.operating_point import Decisions, OperatingPoint
 from milliner.core.errors import SettingsError
+from milliner.core.shares import wilson_interval
 from milliner.training.wishes import Wishes
 
 Floats = NDArray[np.float64]
 
 _ROUNDS: Final = 100
 _STEP: Final = 0.05  # how far beyond the picture that decides a weight's logarithm goes, at most
-_Z: Final = 1.959963984540054  # the 97.5 % point of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,7 @@ class Share:
         """The 95 % score interval (Wilson 1927)."""
         if not self.whole:
             return 0.0, 1.0
-        square = _Z**2
-        centre = (self.value + square / (2 * self.whole)) / (1 + square / self.whole)
-        spread = self.value * (1 - self.value) / self.whole + square / (4 * self.whole**2)
-        half = _Z * math.sqrt(spread) / (1 + square / self.whole)
-        return max(0.0, centre - half) if self.part else 0.0, min(1.0, centre + half) if self.part < self.whole else 1.0
+        return wilson_interval(self.part, self.whole)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model's metadata."""
