@@ -80,6 +80,26 @@ def test_a_second_training_embeds_nothing_and_gives_the_same_bytes(
     assert (tmp_path / "first.onnx").read_bytes() == (tmp_path / "second.onnx").read_bytes()
 
 
+_OPENED = """
+import sys
+opened = []
+sys.addaudithook(lambda event, values: opened.append(str(values[0])) if event == "open" else None)
+import milliner
+milliner.train(sys.argv[1] + "/train.rec", into=sys.argv[2], size=64, cache=sys.argv[3])
+print(*{name for name in opened if name.startswith(sys.argv[1])}, sep="\\n")
+"""
+
+
+def test_training_does_not_open_the_test_split(class_folders: Callable[..., Path], tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    milliner.pack(class_folders(red=9, blue=9), into=packed, quick=True)
+    arguments = [str(packed), str(tmp_path / "m.onnx"), str(tmp_path / "cache.sqlite")]
+    done = subprocess.run([sys.executable, "-c", _OPENED, *arguments], capture_output=True, text=True, check=True)
+    opened = {Path(line).name for line in done.stdout.splitlines()}
+    assert "train.rec" in opened
+    assert not {name for name in opened if name.startswith("test.")}
+
+
 def test_only_new_pictures_are_embedded(class_folders: Callable[..., Path], tmp_path: Path) -> None:
     pictures = class_folders(red=6, blue=5)
     train(pictures, tmp_path / "m.onnx")
