@@ -270,6 +270,15 @@ def test_training_without_it_needs_no_torch(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_what_classes_count_counts_for_the_whole_network_too(stripes: Path, tmp_path: Path) -> None:
+    brief = replace(TUNING, epochs=1)
+    equal = tune(stripes, tmp_path / "equal.onnx", brief).fine_tuning
+    uneven = tune(stripes, tmp_path / "m.onnx", brief, wishes=milliner.Wishes(class_weight={"level": 50})).fine_tuning
+    assert equal is not None
+    assert uneven is not None
+    assert uneven.epochs[0].training_loss != pytest.approx(equal.epochs[0].training_loss, rel=1e-3)
+
+
 def test_too_few_pictures_to_hold_some_out_are_refused(tmp_path: Path) -> None:
     pictures = fill_class_folders(tmp_path / "p", red=5, blue=2)
     with pytest.raises(DatasetError, match=r"'blue' .* too few pictures to fine-tune"):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from milliner.core.progress import Progress, silent
 from milliner.curation.shoots import shoots
 from milliner.probe.choose import Choice, choose
+from milliner.probe.class_weights import ClassWeights
 from milliner.probe.head import Head, fit_head
-from milliner.probe.warm_start import Named
+from milliner.probe.warm_start import Named, WarmStart
 from milliner.training.learning_curve import LearningCurve, fit_with, learning_curve
 from milliner.training.reliability import Reliability, class_weights, reliability
 from milliner.training.wishes import Wishes
@@ -58,18 +59,27 @@ def fit(
     warm = named.start(embeddings, targets, classes) if named else None
     groups = shoots(embeddings[:, : widths[0]], [labels[target] for target in targets])
     choice = choose(embeddings, targets, classes, seed, progress, weights, widths=widths, groups=groups, warm=warm)
-    seen, looked = embeddings[:, : choice.width], choice.looked
-    head = fit_head(warm.extended(seen) if warm else seen, targets, classes, choice.strength, counted=weights)
-    head = widened(warm.folded(head) if warm else head, embeddings.shape[1])
+    head, looked = chosen_head(embeddings, targets, classes, choice, weights, warm), choice.looked
     features = embeddings[looked.rows, : widths[0]]
     found = reliability(choice.logits, features, targets[looked.rows], looked.held_out, labels, wishes)
     fits = fit_with(choice.strength, weights, named)
     together = groups if looked.grouped else None
+    seen = embeddings[:, : choice.width]
     drawn = learning_curve(seen, targets, classes, fits, seed, together) if curve else None
     return Fitted(found.calibration.apply(head), choice, found, drawn)
 
 
-def widened(head: Head, width: int) -> Head:
-    """The head on a whole embedding, of whose last numbers it makes no use."""
-    missing = width - head.weight.shape[1]
+def chosen_head(
+    embeddings: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    classes: int,
+    choice: Choice,
+    counted: ClassWeights,
+    warm: WarmStart | None,
+) -> Head:
+    """The head for [n, width] embeddings by the settings of a choice; what it does not see has no weight."""
+    seen = embeddings[:, : choice.width]
+    head = fit_head(warm.extended(seen) if warm else seen, targets, classes, choice.strength, counted=counted)
+    head = warm.folded(head) if warm else head
+    missing = embeddings.shape[1] - choice.width
     return Head(np.pad(head.weight, ((0, 0), (0, missing))), head.bias)

@@ -109,6 +109,7 @@ def train(
     watch.lap("embed")
 
     check_embedded(samples, embedded, memory)
+    start = begin_as(net, named)
     fitted = fit(
         embedded.embeddings,
         embedded.targets,
@@ -116,14 +117,14 @@ def train(
         seed,
         progress,
         widths=net.widths,
-        named=begin_as(net, named),
+        named=start,
         wishes=wishes,
     )
     check_head(fitted.head)
     solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.reliability, fitted.metrics())
     watch.lap("fit")
 
-    tuner = Tuner(net, fine_tune, policy, wishes, seed, memory, path, progress) if fine_tune else None
+    tuner = Tuner(net, fine_tune, policy, wishes, start, seed, memory, path, progress) if fine_tune else None
     tuned = tuner.run(samples, embedded, fitted.choice) if tuner else None
     if tuned:
         solution = tuned.instead_of(solution)

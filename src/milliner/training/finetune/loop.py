@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from milliner.core.errors import SettingsError
 from milliner.core.progress import Advance, Progress
+from milliner.probe.class_weights import ClassWeights
 from milliner.probe.head import Head
 from milliner.training.finetune.checkpoint import Checkpoint
 from milliner.training.finetune.figures import Epoch, Figures
@@ -48,6 +49,7 @@ def fit(
     pictures: Pictures,
     model: ModelProto,
     head: Head,
+    counted: ClassWeights,
     settings: FineTuning,
     seed: int,
     checkpoint: Checkpoint,
@@ -61,9 +63,10 @@ def fit(
     state = State.begin(Network.of(with_head(model, head), LOGITS, device))
     epochs = _resumed(state, checkpoint)
     trained = len(pictures.trained)
+    weights = torch.from_numpy(_class_weights(pictures.targets[pictures.trained], counted)).to(device)
     with kept_memory(), progress("fine-tune", (settings.epochs - len(epochs)) * trained) as advance:
         while len(epochs) < settings.epochs and len(epochs) - _best(epochs) < settings.patience:
-            loss = _train(state, pictures, settings, (seed, len(epochs)), device, advance)
+            loss = _train(state, pictures, weights, settings, (seed, len(epochs)), advance)
             logits = _logits(state.averaged, pictures, settings.batch)
             found = Figures.of(logits, pictures.targets[pictures.held_out])
             epochs.append(Epoch(len(epochs) + 1, settings.epochs, loss, found))
@@ -89,15 +92,19 @@ def _best(epochs: Sequence[Epoch]) -> int:
 
 
 def _train(
-    state: State, pictures: Pictures, settings: FineTuning, chance: tuple[int, int], device: str, advance: Advance
+    state: State,
+    pictures: Pictures,
+    weights: torch.Tensor,
+    settings: FineTuning,
+    chance: tuple[int, int],
+    advance: Advance,
 ) -> float:
     """One pass over the trained pictures, by seed and epoch; returns the mean loss."""
     (_, epoch), count = chance, len(pictures.trained)
     in_epoch = -(-count // settings.batch)
-    weights = torch.from_numpy(_class_weights(pictures.targets[pictures.trained])).to(device)
-    total = 0.0
+    device, total = weights.device, 0.0
     for rows, parts in pictures.augmented(settings.batch, *chance):
-        with _mixed_precision(device):
+        with _mixed_precision(device.type):
             logits = torch.cat([state.network(torch.from_numpy(pixels).to(device)) for pixels in parts])
         targets = torch.from_numpy(pictures.targets[rows]).to(device)
         loss = functional.cross_entropy(logits.float(), targets, weights, label_smoothing=settings.smoothing)
@@ -110,10 +117,10 @@ def _train(
     return total / count
 
 
-def _class_weights(targets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """[classes] such that each class counts the same in total, as it does for the linear head."""
-    counts = np.bincount(targets)
-    return np.asarray(len(targets) / (len(counts) * counts), np.float32)
+def _class_weights(targets: NDArray[np.int64], counted: ClassWeights) -> NDArray[np.float32]:
+    """[classes] what a picture of each class counts, as it does for the linear head."""
+    labels, first = np.unique(targets, return_index=True)
+    return counted.of(targets, len(labels))[first]
 
 
 def _logits(network: Network, pictures: Pictures, batch: int) -> NDArray[np.float32]:

@@ -19,18 +19,20 @@ from milliner.core.sample import Dataset
 from milliner.images.files import held_alone
 from milliner.images.resize import ResizePolicy
 from milliner.probe.choose import MAX_FOLDS, Choice, choose
+from milliner.probe.class_weights import ClassWeights
 from milliner.probe.embed import Embedded, embed, recipe
 from milliner.probe.folds import stratified_folds
-from milliner.probe.head import Head, fit_head
+from milliner.probe.head import Head
+from milliner.probe.warm_start import Named
 from milliner.runtimes.runtime import Runtime, open_runtime
 from milliner.training.backbones import Request
 from milliner.training.finetune.checkpoint import Checkpoint
 from milliner.training.finetune.figures import Epoch, Figures
 from milliner.training.finetune.pictures import Pictures
 from milliner.training.finetune.settings import FineTuning
-from milliner.training.fit import widened
+from milliner.training.fit import chosen_head
 from milliner.training.operate import check_promises
-from milliner.training.reliability import Reliability, reliability
+from milliner.training.reliability import Reliability, class_weights, reliability
 from milliner.training.solution import Solution
 from milliner.training.wishes import Wishes
 
@@ -154,6 +156,8 @@ class Tuner:
     policy: ResizePolicy
     """Of the linear head."""
     wishes: Wishes
+    named: Named | None
+    """What linear heads begin with."""
     seed: int
     cache: Path
     model: Path
@@ -183,14 +187,16 @@ class Tuner:
         pictures = Pictures(samples, embedded.places, embedded.targets, held_out, policy)
         _check_parts(pictures)
         check_promises(self.wishes, embedded.targets[held_out], samples.labels)
-        start, checkpoint = self._start(pictures, classes), self._checkpoint(pictures, embedded)
+        counted = class_weights(self.wishes, samples.labels)
+        start, checkpoint = self._start(pictures, classes, counted), self._checkpoint(pictures, embedded)
         with held_alone(self.model.with_name(f".{self.model.name}.lock"), self.model):
-            fitted = fit(pictures, self.net.graph(), start, self.settings, self.seed, checkpoint, self.progress)
+            fitted = fit(
+                pictures, self.net.graph(), start, counted, self.settings, self.seed, checkpoint, self.progress
+            )
         network = self._network(pictures, fitted.weights, fitted.head)
         truth = embedded.targets[held_out]
-        seen = embedded.embeddings[:, : choice.width]
-        rival = fit_head(seen[~held_out], embedded.targets[~held_out], classes, choice.strength)
-        linear = Figures.of(rival.logits(seen[held_out]), truth)
+        rival = self._linear(embedded.embeddings[~held_out], embedded.targets[~held_out], classes, choice, counted)
+        linear = Figures.of(rival.logits(embedded.embeddings[held_out]), truth)
         logits = network.head.logits(network.embeddings[held_out])
         tuned = Figures.of(logits, truth)
         kept = network if tuned.beats(linear) else None
@@ -217,16 +223,30 @@ class Tuner:
         """Removes the checkpoint, once the model is written."""
         Checkpoint.of(self.model, {}).forget()
 
-    def _start(self, pictures: Pictures, classes: int) -> Head:
+    def _linear(
+        self,
+        embeddings: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        classes: int,
+        choice: Choice,
+        counted: ClassWeights,
+    ) -> Head:
+        """The head that training fits without fine-tuning, to these pictures."""
+        warm = self.named.start(embeddings, targets, classes) if self.named else None
+        return chosen_head(embeddings, targets, classes, choice, counted, warm)
+
+    def _start(self, pictures: Pictures, classes: int, counted: ClassWeights) -> Head:
         """The linear head for the pictures that are trained on, at this size.
 
         From there the features are distorted less than from a random head (Kumar et al. 2022, arXiv:2202.10054).
         """
         seen = embed(pictures.samples, self.net, pictures.policy, self.cache, self.progress)
         embeddings, targets = seen.embeddings[pictures.trained], pictures.targets[pictures.trained]
-        choice = choose(embeddings, targets, classes, self.seed, self.progress, widths=self.net.widths)
-        head = fit_head(embeddings[:, : choice.width], targets, classes, choice.strength)
-        return widened(head, embeddings.shape[1])
+        warm = self.named.start(embeddings, targets, classes) if self.named else None
+        choice = choose(
+            embeddings, targets, classes, self.seed, self.progress, counted, widths=self.net.widths, warm=warm
+        )
+        return self._linear(embeddings, targets, classes, choice, counted)
 
     def _held_out(self, embedded: Embedded, choice: Choice) -> NDArray[np.bool_]:
         """[n] the first of the folds of the linear head; of very many pictures one that is dealt here."""
@@ -250,6 +270,8 @@ class Tuner:
             "pictures": content.hexdigest(),
             "seed": self.seed,
             "settings": self.settings.to_json(),
+            "class_weights": self.wishes.lineage(),
+            "init": list(self.named.classes) if self.named else [],
         }
         return Checkpoint.of(self.model, identity)
 
