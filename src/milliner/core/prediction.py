@@ -49,11 +49,9 @@ class Prediction:
     """How far the picture is from everything that the model was trained on, at least 0; its training pictures have 1
     on average. None where the model does not tell."""
     heatmap: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    """[classes, h, w], classes in the order of `probabilities`: the logits that each cell would have if it were a
-    picture of its own."""
+    """[classes, h, w], classes in the order of `probabilities`: what each cell adds to the logits."""
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    """[width of the backbone] pooled features."""
-
+    """[width] the pooled features that the head sees."""
     boxes: tuple[Box, ...] | None = field(default=None, compare=False)
     """Where the picture speaks for `label`, strongest first; None where it was not asked for."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from milliner import __version__
 from milliner.backbones.backbone import DEFAULT
@@ -14,9 +15,9 @@ from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
 from milliner.probe.cache import default_cache
-from milliner.probe.embed import embed
+from milliner.probe.embed import Embedded, embed
 from milliner.shards.dataset import open_dataset
-from milliner.training.backbones import Request, begin_as
+from milliner.training.backbones import Request, Settled, begin_as
 from milliner.training.export import export
 from milliner.training.finetune.settings import FineTuning
 from milliner.training.finetune.tune import Tuner, check_fine_tuning
@@ -140,37 +141,8 @@ def train(
         "fine_tune": tuner.settings.to_json() if tuner else None,
         "int8": int8,
     }
-    described = describe(samples, embedded)
-    metadata = Metadata(
-        labels=samples.labels,
-        resize=solution.policy,
-        backbone=BackboneIdentity(net.name, net.sha256, solution.tuned),
-        operating_point=solution.reliability.point,
-        init=named,
-        dataset=described,
-        trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
-        metrics={**solution.metrics, **settled.metrics},
-        lineage={
-            "milliner": __version__,
-            "seed": seed,
-            "strength": fitted.choice.strength,
-            "width": fitted.choice.width,
-            "run": content_hash(settings, described),
-            **wishes.lineage(),
-            **settled.lineage,
-        },
-    )
-    replaced, rows = sha256_of(path), compared_rows(embedded)
-    pictures = [samples[place].encoded for place in embedded.places[rows]]
-    difference = export(
-        path,
-        solution.body,
-        solution.head,
-        metadata,
-        pictures,
-        solution.embeddings[rows],
-        solution.reliability.limit.distance,
-    )
+    metadata = _metadata(samples, embedded, settled, solution, settings, wishes)
+    replaced, difference = sha256_of(path), _export(path, solution, metadata, samples, embedded)
     if tuner:
         tuner.finish()
 
@@ -184,7 +156,7 @@ def train(
         raise ModelError(f"{path} was written and stands, but {error}") from error
     finally:  # the model stands, whatever becomes of the smaller one
         seconds = watch.seconds()
-        run = record(path, Run(settings, described, metrics, seconds), replaced)
+        run = record(path, Run(settings, metadata.dataset, metrics, seconds), replaced)
     return TrainResult(
         model=path,
         labels=samples.labels,
@@ -202,3 +174,40 @@ def train(
         fine_tuning=tuned,
         int8=small,
     )
+
+
+def _metadata(
+    samples: Dataset,
+    embedded: Embedded,
+    settled: Settled,
+    solution: Solution,
+    settings: Mapping[str, Any],
+    wishes: Wishes,
+) -> Metadata:
+    """What the model file says of itself."""
+    described = describe(samples, embedded)
+    return Metadata(
+        labels=samples.labels,
+        resize=solution.policy,
+        backbone=BackboneIdentity(settled.net.name, settled.net.sha256, solution.tuned),
+        operating_point=solution.reliability.point,
+        init=settings["init"],
+        dataset=described,
+        trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
+        metrics={**solution.metrics, **settled.metrics},
+        lineage={
+            "milliner": __version__,
+            **{name: settings[name] for name in ("seed", "strength", "width")},
+            "run": content_hash(settings, described),
+            **wishes.lineage(),
+            **settled.lineage,
+        },
+    )
+
+
+def _export(path: Path, solution: Solution, metadata: Metadata, samples: Dataset, embedded: Embedded) -> float:
+    """Writes the model file; the largest difference between what it gives of some samples and what was trained."""
+    rows = compared_rows(embedded)
+    pictures = [samples[place].encoded for place in embedded.places[rows]]
+    distance = solution.reliability.limit.distance
+    return export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[rows], distance)

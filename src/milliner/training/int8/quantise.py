@@ -28,9 +28,9 @@ from milliner.training.int8.rewrite import rewrite
 ALLOWED_DROP: Final = 0.5
 """Points of accuracy that 8 bits may cost unless told otherwise."""
 
-_KEPT: Final = frozenset(
-    {"head.features.sum", "head.detail.sum"}
-)  # the head stays in float32: it is small, and the last word
+_KEPT: Final = frozenset({"head.features.sum", "head.detail.sum"})
+"""The head stays in float32: it is small, and has the last word."""
+
 _STRENGTH: Final = 1e-2  # of heads for models that do not say theirs
 
 
