@@ -21,7 +21,7 @@ from milliner.probe.choose import choose
 from milliner.runtimes.runtime import open_runtime
 from milliner.shards.dataset import open_dataset
 
-SIZES = (224, 320, 384, 448)
+SIZES = (224, 320, 384, 448, 512, 640)
 SEEDS = (0, 1, 2)
 
 Floats = NDArray[np.float32]
