@@ -13,7 +13,6 @@ from milliner.backbones.graph import GraphWriter
 from milliner.backbones.imagenet_head import ImagenetHead
 from milliner.backbones.policy import InputPolicy
 from milliner.backbones.tensors import Tensors
-from milliner.images.resize import DEFAULT_SIZE
 
 WIDTH = 512
 
@@ -26,7 +25,7 @@ class SqueezeNet(DownloadedBackbone):
 
     width = WIDTH
     licence = "BSD-3-Clause"
-    input = InputPolicy(DEFAULT_SIZE, stride=16)  # trained at 224, but better at this on training lists as well
+    input = InputPolicy(384, stride=16)  # trained at 224, but better at this on training lists as well
     stem: tuple[int, int]
     """Channels and kernel of the first convolution, whose stride is 2."""
     fires: tuple[Fire | None, ...]
