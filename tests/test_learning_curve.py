@@ -60,6 +60,16 @@ def test_the_json_is_the_contract() -> None:
     assert len({len(document[name]) for name in ("pictures_per_class", "accuracy", "low", "high")}) == 1
 
 
+def test_heads_that_begin_with_nothing_are_measured_on_the_same_pictures() -> None:
+    embeddings, targets = pictures((40, 40), 2)
+    curve = learning_curve(embeddings, targets, 2, fit_with(1e-2), without_init=fit_with(1e-2))
+    other = learning_curve(embeddings, targets, 2, fit_with(1e-2), without_init=fit_with(3e2))
+    assert curve is not None
+    assert other is not None
+    assert curve.without_init == curve.accuracy == other.accuracy != other.without_init
+    assert curve.to_json()["without_init"] == curve.to_json()["accuracy"]
+
+
 def test_the_same_seed_gives_the_same_curve_and_another_another() -> None:
     embeddings, targets = pictures((60, 40), 2)
     first, again, other = (learning_curve(embeddings, targets, 2, fit_with(1e-2), seed) for seed in (1, 1, 2))
@@ -183,6 +193,17 @@ def test_the_chart_shows_every_size_and_ends_in_the_sentence() -> None:
     assert "  5 per class   80.0%" in lines[1]
     assert lines[-1] == "50 more pictures per class would likely buy 0.4 points of accuracy (0.1 to 0.9)."
     assert all(line.isascii() for line in lines)
+
+
+def test_the_chart_marks_what_is_without_init() -> None:
+    curve = LearningCurve((5, 50), (0.8, 0.9), (0.7, 0.85), (0.88, 0.94), None, without_init=(0.6, 0.9))
+    lines = curve_lines(curve)
+    assert lines[0] == "learning curve of the linear head (o), and without init (x)"
+    assert " 5 per class   80.0%   60.0%  |x" in lines[1]
+    assert lines[1].index("x") < lines[1].index("-") < lines[1].index("o")
+    assert "x" not in lines[2], "one is on top of the other"
+    assert len({len(line) for line in lines[1:3]}) == 1
+    assert lines[3].index("60%") == lines[1].index("|x") + 1
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=300), st.integers(1, 300), st.integers(1, 5))

@@ -146,7 +146,9 @@ def test_the_learning_curve_is_drawn_with_its_band_and_its_sentence(tmp_path: Pa
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "50 more &lt;b&gt;pictures&lt;/b&gt; of each class would likely buy 0.4 points." in text
     assert '<a href="#learning">' in text
-    assert "320 pictures of each class: 97.5\N{NO-BREAK SPACE}% (96.5\N{NO-BREAK SPACE}% to" in text
+    row = "320</th><td>97.5\N{NO-BREAK SPACE}%<small>96.5\N{NO-BREAK SPACE}% to 98.5\N{NO-BREAK SPACE}%</small>"
+    assert row in text
+    assert "Without init" not in text
     drawn = learning_curve({"learning_curve": CURVE})
     assert drawn is not None
     x, y = np_points(drawn.points)
@@ -159,6 +161,18 @@ def test_the_learning_curve_is_drawn_with_its_band_and_its_sentence(tmp_path: Pa
     assert [tick.text for tick in drawn.widths] == ["5", "20", "80", "320"]
 
 
+def test_what_the_curve_is_without_init_is_drawn_beside_it(tmp_path: Path) -> None:
+    model, dataset = _case(("helmet", "nohelmet"), 12)
+    curve = CURVE | {"without_init": [0.7, 0.9, 0.96, 0.975]}
+    evaluate(_of(model, metrics={"learning_curve": curve}), dataset, report=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<td>70.0\N{NO-BREAK SPACE}%</td>" in text
+    drawn = learning_curve({"learning_curve": curve})
+    assert drawn is not None
+    assert f'<path class="curve s2" d="{drawn.without_init}"/>' in text
+    assert drawn.without_init.split("L")[-1] == drawn.path.split("L")[-1]
+
+
 def np_points(points: tuple[tuple[float, float], ...]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
@@ -169,6 +183,8 @@ def np_points(points: tuple[tuple[float, float], ...]) -> tuple[list[float], lis
         {"accuracy": [0.9]},
         {"accuracy": [0.9, 0.9, float("nan"), 0.9]},
         {"low": "none"},
+        {"without_init": [0.9]},
+        {"without_init": None},
         {"high": [1.1, 1, 1, 1]},
         {"pictures_per_class": [0, 1, 2, 3]},
         {"pictures_per_class": [5, 5, 20, 30]},

@@ -59,17 +59,33 @@ def _some(labels: Sequence[str]) -> str:
 def curve_lines(curve: "LearningCurve") -> list[str]:
     """A small chart: one line for each number of pictures, the interval and the accuracy in it, then the sentence.
 
-    Its title says whose it is, for a fine-tuned network may be what was written.
+    Its title says whose it is, for a fine-tuned network may be what was written; an `x` is the same without `init`.
     """
-    left = min(curve.low)
+    without = curve.without_init or (None,) * len(curve.accuracy)
+    left = min(*curve.low, *(curve.without_init or ()))
     digits = len(str(curve.pictures_per_class[-1]))
-    lines = ["learning curve of the linear head"]
-    for size, accuracy, low, high in zip(curve.pictures_per_class, curve.accuracy, curve.low, curve.high, strict=True):
-        first, middle, last = (round((value - left) / max(1 - left, 1e-9) * _WIDTH) for value in (low, accuracy, high))
-        bar = "".join("o" if x == middle else "-" if first <= x <= last else " " for x in range(_WIDTH + 1))
-        lines.append(f"{size:>{digits}} per class  {accuracy:6.1%}  |{bar}|")
-    lines.append(f"{'':>{digits}}            {'':6}   {f'{left:.0%}':<{_WIDTH - 3}}100%")
+    lines = [f"learning curve of the linear head{' (o), and without init (x)' if curve.without_init else ''}"]
+    for size, value, low, high, plain in zip(
+        curve.pictures_per_class, curve.accuracy, curve.low, curve.high, without, strict=True
+    ):
+        figures = f"{value:6.1%}" if plain is None else f"{value:6.1%}  {plain:6.1%}"
+        lines.append(f"{size:>{digits}} per class  {figures}  |{_bar(left, value, low, high, plain)}|")
+    blank = "" if curve.without_init is None else " " * 8
+    lines.append(f"{'':>{digits}}            {blank}{'':6}   {f'{left:.0%}':<{_WIDTH - 3}}100%")
     return [*lines, curve.sentence]
+
+
+def _bar(left: float, accuracy: float, low: float, high: float, plain: float | None) -> str:
+    """A row of the chart, from `left` to 1."""
+
+    def place(value: float) -> int:
+        return round((value - left) / max(1 - left, 1e-9) * _WIDTH)
+
+    row = ["-" if place(low) <= x <= place(high) else " " for x in range(_WIDTH + 1)]
+    if plain is not None:
+        row[place(plain)] = "x"
+    row[place(accuracy)] = "o"
+    return "".join(row)
 
 
 def show_history(into: Path | None, as_json: bool) -> None:

@@ -28,6 +28,17 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class Row:
+    """What so many pictures of each class gave, as written in the table."""
+
+    pictures: str
+    accuracy: str
+    interval: str
+    without_init: str
+    """Empty where it was not measured."""
+
+
+@dataclass(frozen=True)
 class LearningCurve:
     """Accuracy against the number of training pictures of each class, in the units of its SVG."""
 
@@ -36,10 +47,12 @@ class LearningCurve:
     band: str
     """Between the low and the high ends of the intervals."""
     points: tuple[tuple[float, float], ...]
+    without_init: str
+    """The path of heads that began with nothing; empty where the others did as well."""
     heights: tuple[Tick, ...]
     widths: tuple[Tick, ...]
-    description: str
-    """What it shows, for those who cannot see it."""
+    rows: tuple[Row, ...]
+    """The same in words."""
     sentence: str
     """What more pictures would likely buy; empty where training did not say."""
     left: int = _LEFT
@@ -53,7 +66,8 @@ def learning_curve(metrics: Mapping[str, Any]) -> LearningCurve | None:
     found = metrics.get("learning_curve")
     if not isinstance(found, dict):
         return None
-    columns = [_numbers(found.get(name)) for name in ("pictures_per_class", "accuracy", "low", "high")]
+    names = ("pictures_per_class", "accuracy", "low", "high", *(["without_init"] if "without_init" in found else []))
+    columns = [_numbers(found.get(name)) for name in names]
     if not 2 <= len(columns[0]) <= _MOST_POINTS or len({len(column) for column in columns}) != 1:
         return None
     table = np.array(sorted(zip(*columns, strict=True)), np.float64)
@@ -70,25 +84,27 @@ def _drawn(sizes: np.ndarray[Any, Any], shares: np.ndarray[Any, Any], sentence: 
     top = min(1.0, max(math.ceil(round(float(shares.max()) / step, 6)) * step, floor + step))
     across = np.log(sizes)
     x = np.round(_LEFT + _WIDTH * (across - across[0]) / (across[-1] - across[0]), 1)
-    accuracy, low, high = np.round(_TOP + _HEIGHT * (top - shares) / (top - floor), 1).T
+    accuracy, low, high, *plain = np.round(_TOP + _HEIGHT * (top - shares) / (top - floor), 1).T
     marks = round((top - floor) / step)
     digits = 1 if step < 0.01 else 0
     return LearningCurve(
         path=_line(x, accuracy),
         band=f"{_line(x, high)}L{_line(x[::-1], low[::-1])[1:]}Z",
         points=tuple(zip(x.tolist(), accuracy.tolist(), strict=True)),
+        without_init=_line(x, plain[0]) if plain else "",
         heights=tuple(
             Tick(round(_TOP + _HEIGHT * (1 - number / marks), 1), f"{(floor + number * step) * 100:.{digits}f} %")
             for number in range(marks + 1)
         ),
         widths=tuple(_spaced([Tick(at, count(int(size))) for at, size in zip(x.tolist(), sizes, strict=True)])),
-        description="; ".join(
-            f"{count(int(size))} pictures of each class: {percent(row[0])} ({percent(row[1])} to {percent(row[2])})"
-            for size, row in zip(sizes, shares, strict=True)
-        )
-        + ".",
+        rows=tuple(_row(int(size), [percent(share) for share in row]) for size, row in zip(sizes, shares, strict=True)),
         sentence=sentence,
     )
+
+
+def _row(size: int, written: list[str]) -> Row:
+    accuracy, low, high, *plain = written
+    return Row(count(size), accuracy, f"{low} to {high}", plain[0] if plain else "")
 
 
 def _spaced(ticks: Sequence[Tick]) -> list[Tick]:

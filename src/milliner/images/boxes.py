@@ -11,6 +11,9 @@ from milliner.images.heatmap import surface
 MAX_BOXES: Final = 50
 """More than this many of one picture are noise; the strongest are kept."""
 
+_MOST_CELLS: Final = 32
+"""Along each side; finer cells, of a map that sees small things, are averaged, since alone they are mostly noise."""
+
 _SAMPLES: Final = 4  # of the surface, along each side of a cell
 _LEVEL: Final = 0.5  # a step blurred by the network's wide view is half as high at its edge as on top
 
@@ -28,12 +31,22 @@ def boxes(evidence: NDArray[np.float32], label: str, size: tuple[int, int]) -> t
         label: the class that the evidence speaks for.
         size: width and height of the picture in pixels.
     """
+    evidence = _averaged(evidence)
     height, width = (side * _SAMPLES for side in evidence.shape)
     level = surface(evidence, width, height)
     mask = level > _LEVEL * max(float(level.max()), 0.0)
     groups = _groups(mask)
     parts = sorted((groups == number for number in np.unique(groups[mask])), key=lambda part: -level[part].max())
     return tuple(_box(level, part, label, size) for part in parts[:MAX_BOXES])
+
+
+def _averaged(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same in squares of as many cells as leave `_MOST_CELLS` a side; what is over at the edges is a square too."""
+    step = -(-max(evidence.shape) // _MOST_CELLS)
+    starts = [np.arange(0, side, step) for side in evidence.shape]
+    sums = np.add.reduceat(np.add.reduceat(evidence, starts[0], axis=0), starts[1], axis=1)
+    counts = [np.diff(np.append(start, side)) for start, side in zip(starts, evidence.shape, strict=True)]
+    return np.asarray(sums / np.outer(*counts), np.float32)
 
 
 def _groups(mask: Mask) -> NDArray[np.int64]:

@@ -62,10 +62,10 @@ def fit(
     head, looked = chosen_head(embeddings, targets, classes, choice, weights, warm), choice.looked
     features = embeddings[looked.rows, : widths[0]]
     found = reliability(choice.logits, features, targets[looked.rows], looked.held_out, labels, wishes)
-    fits = fit_with(choice.strength, weights, named)
+    begun, plain = fit_with(choice.strength, weights, named), fit_with(choice.strength, weights) if named else None
     together = groups if looked.grouped else None
     seen = embeddings[:, : choice.width]
-    drawn = learning_curve(seen, targets, classes, fits, seed, together) if curve else None
+    drawn = learning_curve(seen, targets, classes, begun, seed, together, plain) if curve else None
     return Fitted(found.calibration.apply(head), choice, found, drawn)
 
 

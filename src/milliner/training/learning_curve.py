@@ -61,6 +61,8 @@ class LearningCurve:
     gain: tuple[float, float, float] | None
     """What 50 more pictures of each class would add to the accuracy, and the 95 % range of that; None where there are
     too few pictures to tell."""
+    without_init: tuple[float, ...] | None = None
+    """Accuracies of heads that begin with nothing, on the same pictures; None where those of the curve do as well."""
 
     @property
     def sentence(self) -> str:
@@ -81,6 +83,7 @@ class LearningCurve:
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model's metadata."""
         columns = {"accuracy": self.accuracy, "low": self.low, "high": self.high}
+        columns |= {"without_init": self.without_init} if self.without_init else {}
         return {
             "pictures_per_class": list(self.pictures_per_class),
             **{name: [round(value, 4) for value in values] for name, values in columns.items()},
@@ -112,6 +115,7 @@ def learning_curve(
     fit: Fit,
     seed: int = 0,
     groups: NDArray[np.int64] | None = None,
+    without_init: Fit | None = None,
 ) -> LearningCurve | None:
     """Measures the curve; None where a class has too few pictures for it, or there are too many classes for the time.
 
@@ -123,6 +127,7 @@ def learning_curve(
         seed: decides who is left out and who is drawn.
         groups: [n] the number of the group that each picture belongs to; none is on both sides. Each is alone when
             left out, or where that would leave a class out of a fit.
+        without_init: what is measured beside it on the same pictures, where `fit` begins with something.
     """
     some = stratified_part(targets, _MOST_PICTURES, 2 * SIZES[0], seed)
     embeddings, targets = (embeddings[some], targets[some]) if len(some) < len(targets) else (embeddings, targets)
@@ -132,12 +137,16 @@ def learning_curve(
     sizes = _sizes(there, classes)
     if not sizes:
         return None
-    correct = np.stack([_judged(embeddings, targets, classes, fit, folds, ranks < size) for size in sizes])
+    correct = _outcomes(embeddings, targets, classes, fit, folds, ranks, sizes)
     accuracy, variance = correct.mean(axis=1), _variance(correct, folds)
     low, high = _interval(accuracy, variance, len(targets))
     now = int(np.bincount(targets, minlength=classes).min())
     gain = gains(np.array(sizes), 1 - correct, variance, now, now + MORE, seed) if len(sizes) >= _FEWEST_SIZES else None
-    return LearningCurve(tuple(sizes), tuple(accuracy.tolist()), low, high, gain)
+    plain = None
+    if without_init is not None:
+        outcomes = _outcomes(embeddings, targets, classes, without_init, folds, ranks, sizes)
+        plain = tuple(outcomes.mean(axis=1).tolist())
+    return LearningCurve(tuple(sizes), tuple(accuracy.tolist()), low, high, gain, plain)
 
 
 def _sizes(there: int, classes: int) -> list[int]:
@@ -162,6 +171,19 @@ def _ranks(targets: NDArray[np.int64], usable: NDArray[np.bool_], seed: int) -> 
         own = order[targets[order] == label]
         ranks[own] = np.arange(len(own))
     return ranks
+
+
+def _outcomes(
+    embeddings: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    classes: int,
+    fit: Fit,
+    folds: NDArray[np.int64],
+    ranks: NDArray[np.int64],
+    sizes: Sequence[int],
+) -> NDArray[np.float64]:
+    """[sizes, n] 1 where a picture's class was found by a head that so many of each class were fitted to."""
+    return np.stack([_judged(embeddings, targets, classes, fit, folds, ranks < size) for size in sizes])
 
 
 def _judged(
