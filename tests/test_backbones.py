@@ -134,7 +134,7 @@ def test_outputs_have_the_promised_shapes_and_pooling(name: str, side: int, usab
     cells = side // found.input.stride - unpadded
     assert features.shape == (2, found.width, cells, cells)
     np.testing.assert_allclose(result["average"], features.mean(axis=(2, 3)), atol=1e-5)
-    assert found.pooling == "generalised mean"
+    assert found.statistics == ("generalised-mean",)
     expected = np.cbrt((np.maximum(features, 0) ** 3 * bell(cells)).mean(axis=(2, 3)))
     norm = np.sqrt((expected**2).mean(axis=1, keepdims=True))
     np.testing.assert_allclose(result["embedding"][:, : found.width], expected / norm, rtol=1e-3, atol=1e-4)

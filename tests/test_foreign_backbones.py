@@ -136,7 +136,12 @@ def normalised(pictures: NDArray[np.uint8], mean: Any = IMAGENET_MEAN, scale: An
 def test_the_last_map_of_a_convolutional_network_is_found(head: str, tmp_path: Path) -> None:
     module = Small(head)
     found = opened(tmp_path, exported(module))
-    assert (found.width, found.input.stride, found.input.fixed, found.pooling) == (12, 8, False, "generalised mean")
+    assert (found.width, found.input.stride, found.input.fixed, found.statistics) == (
+        12,
+        8,
+        False,
+        ("generalised-mean",),
+    )
     for side in (64, 96):
         result = outputs(found, images(side))
         with torch.no_grad():
@@ -151,7 +156,7 @@ def test_the_last_map_of_a_convolutional_network_is_found(head: str, tmp_path: P
 def test_tokens_become_a_map_without_those_that_are_not_of_patches(prefix: int, tmp_path: Path) -> None:
     module = SmallTransformer(prefix)
     found = opened(tmp_path, exported(module))
-    assert (found.width, found.input.stride, found.input.fixed, found.pooling) == (16, 8, False, "average")
+    assert (found.width, found.input.stride, found.input.fixed, found.statistics) == (16, 8, False, ("average",))
     side = found.input.size + 8
     result = outputs(found, images(side))
     with torch.no_grad():

@@ -10,12 +10,12 @@ import numpy as np
 from onnx import ModelProto, helper
 
 from milliner.backbones import features
-from milliner.backbones.backbone import Pooling
 from milliner.backbones.entrance import Entrance, entrances, put_in_front
 from milliner.backbones.features import Features
 from milliner.backbones.graph import GraphWriter
 from milliner.backbones.network import loaded, pruned
 from milliner.backbones.policy import IMAGENET_MEAN, IMAGENET_SCALE, InputPolicy, Triple
+from milliner.backbones.pooling import Statistic
 from milliner.backbones.probing import run
 from milliner.core.errors import ModelError
 
@@ -44,7 +44,7 @@ class Adapted:
     model: ModelProto
     width: int
     input: InputPolicy
-    pooling: Pooling
+    pooling: Statistic
     parameters: int
     megabytes: float
 
@@ -100,22 +100,19 @@ def _runs(model: ModelProto, side: int, batch: int) -> bool:
     return len(found["embedding"]) == batch and bool(np.isfinite(found["embedding"]).all())
 
 
-def _pooling(model: ModelProto, side: int) -> Pooling:
+def _pooling(model: ModelProto, side: int) -> Statistic:
     """The generalised mean behind a ReLU and its kind, which are a little negative at most."""
     values = run(model, side, ["features"])["features"]
     if not np.isfinite(values).all():
         raise ModelError("it gives numbers that are none")
-    return "generalised mean" if values.min() >= -_A_LITTLE * values.max() else "average"
+    return "generalised-mean" if values.min() >= -_A_LITTLE * values.max() else "average"
 
 
-def _finish(model: ModelProto, found: Features, pooling: Pooling) -> None:
+def _finish(model: ModelProto, found: Features, pooling: Statistic) -> None:
     """Adds `average` and `embedding`, and makes the three the only outputs."""
     writer = GraphWriter(next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
     writer.average("features", "average")
-    pooled = "average"
-    if pooling == "generalised mean":
-        pooled = writer.generalised_mean(writer.relu("features"), "features.mean", writer.towards_centre("features"))
-    writer.node("Div", [pooled, writer.norm(pooled, found.width, "features.norm")], "embedding")
+    writer.embedding((pooling,), found.width, 0, signed=True)
     writer.append_to(model.graph)
     shapes: dict[str, list[Any]] = {
         "features": ["N", found.width, "h", "w"],

@@ -2,15 +2,17 @@
 
 import difflib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from onnx import ModelProto, load_model_from_string
 
 from milliner.backbones.imagenet_head import ImagenetHead as ImagenetHead
 from milliner.backbones.policy import DEFAULT as DEFAULT
 from milliner.backbones.policy import InputPolicy
+from milliner.backbones.pooling import OWN, Block, Statistic, blocks
 from milliner.core.errors import ModelError, SettingsError
 from milliner.core.plugins import find_plugins
 from milliner.core.progress import Progress, silent
@@ -19,8 +21,6 @@ from milliner.images.files import write_atomically
 
 GRAPH_VERSION: Final = 4
 """Raised when the same weights would be written as a different graph, so that cached graphs are made anew."""
-
-Pooling = Literal["generalised mean", "average"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Reference:
     """The checkpoint that was given in place of the published weights."""
     sha256: str = ""
     """Of the weights, which must be the same there."""
+    statistics: tuple[Statistic, ...] = ()
+    """How its maps are pooled, where that is not as its own are."""
 
     def open(self) -> "Backbone":
         """The backbone; raises ModelError where its weights are others."""
         found = backbone(self.name, self.weights)
         if self.sha256 and found.sha256 != self.sha256:
             raise ModelError(f"The weights of {self.name} differ between machines; copy the same file to each of them.")
-        return found
+        return found.pooled(self.statistics) if self.statistics else found
 
 
 class Backbone(ABC):
@@ -70,8 +72,8 @@ class Backbone(ABC):
     """Of the weights file, in millions of bytes."""
     imagenet_top1: float | None = None
     """Published share of ImageNet's validation pictures whose best class is right; None where nobody says."""
-    pooling: Pooling = "generalised mean"
-    """What `embedding` is; `average` where features have both signs and a generalised mean says little."""
+    statistics: tuple[Statistic, ...] = OWN
+    """How `embedding` is pooled; by the average where features have both signs and a generalised mean says little."""
 
     @property
     @abstractmethod
@@ -83,9 +85,9 @@ class Backbone(ABC):
         """The ONNX model: `image` uint8 RGB [N, H, W, 3] to float32 outputs.
 
         `features` [N, width, h, w]; `average` [N, width], their plain mean over the cells; with a `detail_width` also
-        `detail` [N, detail_width, 2 h, 2 w]. `embedding` [N, embedding_width]: each map's cells pooled, as `pooling`
-        says (those of the features weighted towards the centre), one map behind the other, and divided by
-        `features.norm` and `detail.norm`, [N, 1], so that the mean square of the features' part is 1.
+        `detail` [N, detail_width, 2 h, 2 w]. `embedding` [N, embedding_width]: each map's cells pooled, as `statistics`
+        say (in a generalised mean those of the features count more towards the centre), its `blocks` one behind the
+        other, each divided by its norm, [N, 1], so that the mean square of every row of the features is 1.
         """
 
     @abstractmethod
@@ -99,13 +101,19 @@ class Backbone(ABC):
 
     @property
     def embedding_width(self) -> int:
-        """Numbers of its `embedding`; the first `width` of them are of the features."""
-        return self.width + self.detail_width
+        """Numbers of its `embedding`."""
+        return sum(block.channels for block in self.blocks)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The parts of its `embedding`, those of the features first."""
+        return blocks(self.statistics, self.width, self.detail_width)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """How many of the embedding's numbers a head may see: those of the features, or all."""
-        return (self.width, self.embedding_width) if self.detail_width else (self.width,)
+        features = len(self.statistics) * self.width
+        return (features, self.embedding_width) if self.detail_width else (features,)
 
     def imagenet_head(self) -> ImagenetHead:
         """The ImageNet classifier that belongs to the `average`; raises SettingsError where it has none."""
@@ -152,6 +160,12 @@ class Backbone(ABC):
     def prepare(self, progress: Progress = silent) -> Path:
         """Brings what is missing, such as a download, telling `progress`; then `onnx_file`."""
         return self.onnx_file()
+
+    def pooled(self, statistics: Sequence[Statistic]) -> "Backbone":
+        """The same network with its maps pooled in that way."""
+        from milliner.backbones.pooled import PooledBackbone
+
+        return self if tuple(statistics) == self.statistics else PooledBackbone(self, statistics)
 
     def graph(self) -> ModelProto:
         """What `onnx_file` holds."""

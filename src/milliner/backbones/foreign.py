@@ -10,8 +10,9 @@ from typing import Any, Final
 from onnx import ModelProto, load_model
 
 from milliner.backbones.adapt import Adapted
-from milliner.backbones.backbone import GRAPH_VERSION, Backbone, Pooling, Readiness, Reference
+from milliner.backbones.backbone import GRAPH_VERSION, Backbone, Readiness, Reference
 from milliner.backbones.policy import InputPolicy
+from milliner.backbones.pooling import OWN
 from milliner.core.errors import ModelError
 from milliner.images.cache import cache_folder
 from milliner.images.files import read_at_most, write_atomically
@@ -43,7 +44,7 @@ class ForeignBackbone(Backbone):
         self.width, self.parameters = int(facts["width"]), int(facts["parameters"])
         self.megabytes = float(facts["megabytes"])
         self.input = InputPolicy.from_json(facts["input"])
-        self.pooling: Pooling = "average" if facts["pooling"] == "average" else "generalised mean"
+        self.statistics = ("average",) if facts["pooling"] == "average" else OWN
 
     @property
     def sha256(self) -> str:

@@ -1,7 +1,7 @@
 """Writes convolutional networks as ONNX graphs, node by node, with batch norms folded into the convolutions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from milliner.backbones.policy import Triple
+from milliner.backbones.pooling import OWN, Statistic, blocks, mark
 
 OPSET: Final = 17
 """ONNX operator set of everything that is written here (understood since ONNX Runtime 1.12, OpenVINO 2022.3)."""
@@ -31,9 +32,9 @@ _LEAST_NORM: Final = 1e-6  # a picture without any feature is then nothing, and 
 class GraphWriter:
     """Collects nodes and weights; every method takes and returns the name of a value in the graph."""
 
-    def __init__(self, opset: int = OPSET) -> None:
-        """For a graph of that operator set, `OPSET` or a newer one."""
-        self._opset = opset
+    def __init__(self, opset: int = OPSET, there: Collection[str] = ()) -> None:
+        """For a graph of that operator set, `OPSET` or a newer one, which has constants named `there`."""
+        self._opset, self._there = opset, frozenset(there)
         self._nodes: list[NodeProto] = []
         self._weights: list[TensorProto] = []
 
@@ -140,7 +141,8 @@ class GraphWriter:
 
     def constant(self, name: str, value: float) -> str:
         """A number that several nodes may share."""
-        return name if any(weight.name == name for weight in self._weights) else self.weight(name, value)
+        known = name in self._there or any(weight.name == name for weight in self._weights)
+        return name if known else self.weight(name, value)
 
     def towards_centre(self, value: str) -> str:
         """[N, 1, h, w] how much each cell of a map counts: a bell over the picture, whose mean is 1.
@@ -187,21 +189,41 @@ class GraphWriter:
 
         Returns their shapes.
         """
-        named, last = self.node("Identity", [features], "features"), width
-        self.average(named, "average")
-        positive = self.relu(named) if signed else named
-        pooled = self.generalised_mean(positive, "features.mean", self.towards_centre(named))
-        norm = self.norm(pooled, width, "features.norm")
-        parts, shapes = [self.node("Div", [pooled, norm], "features.scaled")], {"features": _map(width)}
+        self.average(self.node("Identity", [features], "features"), "average")
+        shapes, channels = {"features": _map(width)}, 0
         if detail is not None:
             value, channels = detail
-            finer = self.generalised_mean(self.node("Identity", [value], "detail"), "detail.mean")
-            smaller = self.node("Mul", [norm, self.weight("detail.share", 1 / _DETAIL)], "detail.norm")
-            parts.append(self.node("Div", [finer, smaller], "detail.scaled"))
+            self.node("Identity", [value], "detail")
             shapes["detail"] = ["N", channels, "2h", "2w"]
-            width += channels
-        self.node("Concat", parts, "embedding", axis=1)
-        return shapes | {"average": _row(last), "embedding": _row(width)}
+        whole = self.embedding(OWN, width, channels, signed=signed)
+        return shapes | {"average": _row(width), "embedding": _row(whole)}
+
+    def embedding(self, statistics: Sequence[Statistic], width: int, detail_width: int, *, signed: bool) -> int:
+        """Adds `embedding` on the maps `features` and `detail`, of which there need be no second one.
+
+        Each statistic's rows are divided by the norm of its row of the features. Returns how many numbers it has.
+        """
+        features, details = [], []
+        for statistic in statistics:
+            end = mark(statistics, statistic)
+            pooled = self._pooled("features", statistic, f"features{end}.mean", signed=signed)
+            norm = self.norm(pooled, width, f"features{end}.norm")
+            features.append(self.node("Div", [pooled, norm], f"features{end}.scaled"))
+            if detail_width:
+                finer = self._pooled("detail", statistic, f"detail{end}.mean", signed=signed)
+                smaller = self.node("Mul", [norm, self.constant("detail.share", 1 / _DETAIL)], f"detail{end}.norm")
+                details.append(self.node("Div", [finer, smaller], f"detail{end}.scaled"))
+        self.node("Concat", [*features, *details], "embedding", axis=1)
+        return sum(block.channels for block in blocks(statistics, width, detail_width))
+
+    def _pooled(self, name: str, statistic: Statistic, output: str, *, signed: bool) -> str:
+        """A map's row; a generalised mean is of the positive part where it is `signed`."""
+        if statistic == "average":
+            return self.average(name, output)
+        if statistic == "maximum":
+            return self.node("Flatten", [self.node("GlobalMaxPool", [name], f"{output}.pooled")], output)
+        weights = self.towards_centre(name) if name == "features" else None
+        return self.generalised_mean(self.relu(name) if signed else name, output, weights)
 
     def append_to(self, graph: GraphProto) -> None:
         """Adds what was collected to a graph that has the values it begins with."""

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
+from milliner.backbones.pooling import Block
 from milliner.classifier.metadata import METADATA_KEY, Metadata
 from milliner.classifier.model import Model
 from milliner.core.errors import ModelError
 from milliner.core.parallel import ordered_map
 from milliner.images.files import atomic_file
 from milliner.probe.head import Head, log_softmax
+from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.training.distance import Distance
 from milliner.training.distance_graph import append_distance
 
@@ -25,8 +27,8 @@ class Body(Protocol):
     """What a head is put on: a backbone as it is published, or with weights that were trained on."""
 
     @property
-    def width(self) -> int:
-        """How many of the embedding's numbers are of the `features`; the others are of the `detail`."""
+    def blocks(self) -> tuple[Block, ...]:
+        """Which of the embedding's numbers are of which map."""
         ...
 
     def graph(self) -> ModelProto:
@@ -42,10 +44,11 @@ def export(
     pictures: Sequence[bytes],
     embeddings: NDArray[np.float32],
     distance: Distance | None = None,
+    views: OtherViews = NO_VIEWS,
 ) -> float:
     """Writes the model file under a temporary name, loads it back, compares, and only then gives it its name.
 
-    `pictures` are encoded samples and `embeddings` [n, width] what training saw of them. Returns the largest
+    `pictures` are encoded samples, `embeddings` [n, width] and `views` what training saw of them. Returns the largest
     difference over probabilities, logits, embeddings and distances. Raises ModelError when it exceeds `TOLERANCE`.
     """
     content = assemble(backbone, head, metadata, distance).SerializeToString(deterministic=True)
@@ -53,7 +56,7 @@ def export(
         file.write(content)
         file.seek(0)
         written = Model(path, file.read())
-        difference = _largest_difference(written, head, pictures, embeddings, distance)
+        difference = _largest_difference(written, head, pictures, embeddings, distance, views)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"{path} was not written: its outputs differ by {difference:.1e} from what was trained "
@@ -104,9 +107,11 @@ def _add_heatmap(graph: GraphProto, backbone: Body, head: Head) -> None:
     """`heatmap` in as many cells as the finest map has of which the head makes use."""
     bias = numpy_helper.from_array(np.ascontiguousarray(head.bias[None, :, None, None]), "head.map_bias")
     graph.initializer.append(bias)
-    evidence = _evidence(graph, "features", head.weight[:, : backbone.width])
-    if head.weight[:, backbone.width :].any():
-        finer = _evidence(graph, "detail", head.weight[:, backbone.width :])
+    parts = np.split(head.weight, np.cumsum([block.channels for block in backbone.blocks])[:-1], axis=1)
+    weights = list(zip(backbone.blocks, parts, strict=True))
+    evidence = _summed(graph, "features", weights)
+    if any(weight.any() for block, weight in weights if block.map == "detail"):
+        finer = _summed(graph, "detail", weights)
         graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "head.twice"))
         enlarged = helper.make_node("Resize", [evidence, "", "head.twice"], ["head.enlarged"], name="head.enlarged")
         enlarged.attribute.extend(
@@ -122,15 +127,26 @@ def _add_heatmap(graph: GraphProto, backbone: Body, head: Head) -> None:
     graph.node.append(helper.make_node("Add", [evidence, "head.map_bias"], ["heatmap"], name="heatmap"))
 
 
-def _evidence(graph: GraphProto, name: str, weight: NDArray[np.float32]) -> str:
-    """[N, classes, h, w] what each cell of a map adds."""
-    kernel, axes, summed = f"head.{name}.kernel", f"head.{name}.axes", f"head.{name}"
+def _summed(graph: GraphProto, name: str, weights: Sequence[tuple[Block, NDArray[np.float32]]]) -> str:
+    """[N, classes, h, w] what each cell of a map adds, by all that is pooled from it."""
+    found = [_evidence(graph, block, weight) for block, weight in weights if block.map == name]
+    if len(found) == 1:
+        return found[0]
+    summed = f"head.{name}"
+    graph.node.append(helper.make_node("Sum", found, [summed], name=summed))
+    return summed
+
+
+def _evidence(graph: GraphProto, block: Block, weight: NDArray[np.float32]) -> str:
+    """[N, classes, h, w] what each cell adds by one block of the embedding, whose head has [classes, channels]."""
+    summed = f"head.{block.norm.removesuffix('.norm')}"
+    kernel, axes = f"{summed}.kernel", f"{summed}.axes"
     graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(weight[:, :, None, None]), kernel))
     graph.initializer.append(numpy_helper.from_array(np.array([2, 3], np.int64), axes))
     graph.node.extend(
         [
-            helper.make_node("Conv", [name, kernel], [f"{summed}.sum"], name=f"{summed}.sum"),
-            helper.make_node("Unsqueeze", [f"{name}.norm", axes], [f"{summed}.norm"], name=f"{summed}.norm"),
+            helper.make_node("Conv", [block.map, kernel], [f"{summed}.sum"], name=f"{summed}.sum"),
+            helper.make_node("Unsqueeze", [block.norm, axes], [f"{summed}.norm"], name=f"{summed}.norm"),
             helper.make_node("Div", [f"{summed}.sum", f"{summed}.norm"], [summed], name=summed),
         ]
     )
@@ -143,8 +159,9 @@ def _largest_difference(
     pictures: Sequence[bytes],
     embeddings: NDArray[np.float32],
     distance: Distance | None,
+    views: OtherViews,
 ) -> float:
-    logits = head.logits(embeddings)
+    logits = views.logits(head, embeddings)
     trained = {"embedding": embeddings, "logits": logits, "probabilities": np.exp(log_softmax(logits))}
     if distance is not None:
         trained["distance"] = distance(embeddings)
