@@ -24,6 +24,7 @@ BENCHES = {
     "records": "Record files",
     "installed": "Install size",
     "few": "Few pictures of each class",
+    "finetuning": "Training the whole network on",
     "peers": "Against others, on the same split",
     "scale": "Very many pictures, very many classes",
     "choices": "How resolution and pooling were chosen",

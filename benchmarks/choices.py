@@ -9,39 +9,18 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 import milliner as mn
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
-from milliner.core.parallel import ordered_map
+from milliner.backbones.pooling import EVERY, POOLINGS, columns
 from milliner.core.sample import Dataset
-from milliner.images.resize import ResizePolicy
 from milliner.probe.choose import choose
-from milliner.runtimes.runtime import open_runtime
+from milliner.probe.embed import embed
 from milliner.shards.dataset import open_dataset
 
 SIZES = (224, 320, 384, 448, 512, 640)
 SEEDS = (0, 1, 2)
-
-Floats = NDArray[np.float32]
-
-
-def _average(features: Floats) -> Floats:
-    return np.asarray(features.mean(axis=(1, 2)), np.float32)
-
-
-def _generalised_mean(features: Floats) -> Floats:
-    return np.asarray(np.cbrt((features**3).mean(axis=(1, 2))), np.float32)
-
-
-def _maximum(features: Floats) -> Floats:
-    return np.asarray(features.max(axis=(1, 2)), np.float32)
-
-
-POOLINGS = {"average": _average, "generalised mean, p = 3": _generalised_mean, "maximum": _maximum}
-
-SHIPPED = ("generalised mean towards the centre", "the same with a finer map")
 
 
 @dataclass(frozen=True)
@@ -75,7 +54,9 @@ def measure() -> list[Figure]:
             "ants-bees": open_dataset(DATA / "ants-bees" / "train"),
         }
         trials = [
-            trial for (name, dataset), size in product(datasets.items(), SIZES) for trial in _try(name, dataset, size)
+            trial
+            for (name, dataset), size in product(datasets.items(), SIZES)
+            for trial in _try(name, dataset, size, Path(scratch))
         ]
     rule = (
         "the smallest size within one standard error of the best accuracy on every list; of those, the least log loss"
@@ -100,31 +81,16 @@ def _chosen(trials: list[_Trial]) -> str:
     return f"{size} pixels, {pooling}"
 
 
-def _try(name: str, dataset: Dataset, size: int) -> Iterator[_Trial]:
-    start = perf_counter()
-    pooled = _pooled(dataset, size)
+def _try(name: str, dataset: Dataset, size: int, scratch: Path) -> Iterator[_Trial]:
+    """Every pooling at one size; whether a head sees the finer map as well is chosen as training chooses it."""
+    start, net = perf_counter(), backbone(DEFAULT)
+    every = net.pooled(EVERY)
+    embedded = embed(dataset, every, every.input.resize(size, every.name), scratch / "cache.sqlite")
     rate = len(dataset) / (perf_counter() - start)
-    targets = np.asarray(dataset.targets, np.int64)
-    for pooling, embeddings in pooled.items():
-        found = [choose(embeddings, targets, len(dataset.labels), seed) for seed in SEEDS]
+    for pooling, statistics in POOLINGS.items():
+        own = net.pooled(statistics)
+        embeddings = embedded.embeddings[:, columns(every.blocks, own.blocks)]
+        found = [choose(embeddings, embedded.targets, len(dataset.labels), seed, widths=own.widths) for seed in SEEDS]
         accuracy = float(np.mean([choice.accuracy for choice in found]))
         log_loss = float(np.mean([choice.log_loss for choice in found]))
         yield _Trial(name, size, pooling, len(dataset), accuracy, log_loss, rate)
-
-
-def _pooled(dataset: Dataset, size: int) -> dict[str, Floats]:
-    net, policy = backbone(DEFAULT), ResizePolicy(size)
-    runtime = open_runtime(net.onnx_file().read_bytes())
-
-    def pool(place: int) -> list[Floats]:
-        square = policy.load(dataset[place].encoded)
-        found = runtime.run(square[None], ["features", "embedding"])
-        plain = [_of_one_length(pooling(found["features"][0])) for pooling in POOLINGS.values()]
-        return [*plain, found["embedding"][0, : net.width], found["embedding"][0]]
-
-    rows = list(ordered_map(pool, range(len(dataset))))
-    return {name: np.stack([row[number] for row in rows]) for number, name in enumerate((*POOLINGS, *SHIPPED))}
-
-
-def _of_one_length(pooled: Floats) -> Floats:
-    return np.asarray(pooled / np.sqrt(np.square(pooled).mean()), np.float32)

@@ -5,8 +5,8 @@ function that `milliner train` fits by.
 """
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
+from milliner.images.views import VIEWS, WHOLE
 from milliner.probe.embed import Embedded, embed
-from milliner.probe.head import Head
+from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.shards.dataset import open_dataset
 from milliner.training.backbones import begin_as
 from milliner.training.fit import fit
@@ -23,22 +24,23 @@ from milliner.training.fit import fit
 ASKED = {20: 0.945, 5: 0.88}
 SIZES = (5, 10, 20, 50, 100)
 DRAWS = 20
-
-Fit = Callable[[NDArray[np.float32], NDArray[np.int64], int], Head]
-
-
-def _cold(embeddings: NDArray[np.float32], targets: NDArray[np.int64], seed: int) -> Head:
-    return fit(embeddings, targets, ("0", "1"), seed, widths=backbone(DEFAULT).widths, curve=False).head
+VIEWS_AVERAGED = "crops"
 
 
-def _warm(embeddings: NDArray[np.float32], targets: NDArray[np.int64], seed: int) -> Head:
-    net = backbone(DEFAULT)
-    named = begin_as(net, {"0": "crash helmet"})
-    return fit(embeddings, targets, ("0", "1"), seed, widths=net.widths, named=named, curve=False).head
+@dataclass(frozen=True)
+class _Way:
+    """How heads are fitted, and answers given."""
+
+    name: str
+    init: bool
+    averaged: bool
 
 
-WAYS: dict[str, Fit] = {"without init": _cold, 'with init = "crash helmet"': _warm}
-"""How heads are fitted; the last one is what is asked of."""
+WAYS = (
+    _Way("without init", init=False, averaged=False),
+    _Way('with init = "crash helmet"', init=True, averaged=False),
+    _Way(f"with init, {VIEWS_AVERAGED} averaged", init=True, averaged=True),
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ def measure() -> list[Figure]:
     """Accuracy on the rest for each way and each number of pictures."""
     embedded = _embedded()
     figures = []
-    for way, fitted in WAYS.items():
+    for way in WAYS:
         for size in SIZES:
-            found = _Outcome(np.array([_draw(embedded, fitted, size, draw) for draw in range(DRAWS)]))
-            asked = ASKED.get(size) if way == list(WAYS)[-1] else None
+            found = _Outcome(np.array([_draw(embedded, way, size, draw) for draw in range(DRAWS)]))
+            asked = ASKED.get(size) if way.init else None
             figures.append(
                 Figure(
-                    f"{size} pictures per class, {way}",
+                    f"{size} pictures per class, {way.name}",
                     found.text(),
                     f">= {asked}" if asked else "-",
                     float(found.accuracies.mean()) >= asked if asked else None,
@@ -69,19 +71,32 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _embedded() -> Embedded:
+def _embedded() -> list[Embedded]:
+    """The whole pictures, and then their views."""
     with tempfile.TemporaryDirectory() as scratch:
-        dataset = open_dataset(DATA / "helmets")
+        dataset, cache = open_dataset(DATA / "helmets"), Path(scratch) / "cache.sqlite"
         net = backbone(DEFAULT)
-        return embed(dataset, net, net.input.resize(None, net.name), Path(scratch) / "cache.sqlite")
+        policy = net.input.resize(None, net.name)
+        return [embed(dataset, net, policy, cache, view=view) for view in (WHOLE, *VIEWS[VIEWS_AVERAGED])]
 
 
-def _draw(embedded: Embedded, fitted: Fit, size: int, seed: int) -> float:
+def _draw(embedded: list[Embedded], way: _Way, size: int, seed: int) -> float:
     """Accuracy on all that the draw left."""
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(embedded.targets))
-    drawn = np.concatenate([order[embedded.targets[order] == label][:size] for label in (0, 1)])
+    net, random, (whole, *others) = backbone(DEFAULT), np.random.default_rng(seed), embedded
+    order = random.permutation(len(whole.targets))
+    drawn = np.concatenate([order[whole.targets[order] == label][:size] for label in (0, 1)])
     rest = np.setdiff1d(order, drawn)
-    head = fitted(embedded.embeddings[drawn], embedded.targets[drawn], seed)
-    said = head.logits(embedded.embeddings[rest]).argmax(axis=1)
-    return float((said == embedded.targets[rest]).mean())
+    views = OtherViews(tuple(each.embeddings for each in others), averaged=True) if way.averaged else NO_VIEWS
+    named = begin_as(net, {"0": "crash helmet"}) if way.init else None
+    head = fit(
+        whole.embeddings[drawn],
+        whole.targets[drawn],
+        ("0", "1"),
+        seed,
+        widths=net.widths,
+        named=named,
+        views=views.changed(itemgetter(drawn)),
+        curve=False,
+    ).head
+    said = views.changed(itemgetter(rest)).logits(head, whole.embeddings[rest]).argmax(axis=1)
+    return float((said == whole.targets[rest]).mean())

@@ -6,27 +6,29 @@ import sys
 
 from benchmarks.figures import Figure
 
-WIDTH = 1280
+WIDTHS = (1280, 1952)
+"""Of the default backbone's embeddings: the features, and with the finer map."""
 
 CODE = """
 import json, sys
 from time import perf_counter
 import numpy as np
 from milliner.probe.choose import choose
-from milliner.probe.head import fit_head
+from milliner.probe.class_weights import BALANCED
+from milliner.training.fit import chosen_head
 samples, classes = int(sys.argv[1]), int(sys.argv[2])
 random = np.random.default_rng(0)
 targets = np.arange(samples) % classes
-centres = random.random((classes, 1280), np.float32) * np.float32(0.15 if classes < 100 else 0.4)
-embeddings = np.empty((samples, 1280), np.float32)
+centres = random.random((classes, 1952), np.float32) * np.float32(0.15 if classes < 100 else 0.4)
+embeddings = np.empty((samples, 1952), np.float32)
 for first in range(0, samples, 10_000):
     part = slice(first, first + 10_000)
-    noise = random.standard_normal((len(targets[part]), 1280), np.float32)
+    noise = random.standard_normal((len(targets[part]), 1952), np.float32)
     embeddings[part] = np.maximum(noise * np.float32(0.5) + centres[targets[part]], 0)
 start = perf_counter()
-choice = choose(embeddings, targets, classes, seed=0)
+choice = choose(embeddings, targets, classes, seed=0, widths=(1280, 1952))
 chosen = perf_counter()
-head = fit_head(embeddings, targets, classes, choice.strength)
+head = chosen_head(embeddings, targets, classes, choice, BALANCED, None)
 end = perf_counter()
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({"choose": chosen - start, "fit": end - chosen, "peak": peak / 1024 / 1024,
@@ -47,7 +49,7 @@ def _figures(samples: int, classes: int, most: float | None = None, memory: floa
     command = [sys.executable, "-c", CODE, str(samples), str(classes)]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     seconds = found["choose"] + found["fit"]
-    name = f"{samples:,} embeddings of {classes:,} classes, {WIDTH} wide"
+    name = f"{samples:,} embeddings of {classes:,} classes, {WIDTHS[-1]} wide"
     text = f"{seconds:.1f} s ({found['choose']:.1f} s of them cross-validation)"
     return [
         Figure(f"{name}: head chosen and fitted", text, *_asked(seconds, most, "s")),

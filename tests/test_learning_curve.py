@@ -14,6 +14,7 @@ from milliner.cli.training_texts import curve_lines
 from milliner.probe.choose import choose
 from milliner.probe.folds import stratified_part
 from milliner.probe.head import Head
+from milliner.probe.views import OtherViews
 from milliner.training.learning_curve import DRAWS, SIZES, LearningCurve, fit_with, learning_curve
 from milliner.training.power_law import fit_law, gains
 
@@ -101,12 +102,13 @@ class Watched:
         targets: NDArray[np.int64],
         classes: int,
         left_out: Sequence[NDArray[np.bool_]],
+        views: OtherViews,
     ) -> Sequence[Head]:
         self.drawn.append([set(embeddings[~mask, 0].astype(int).tolist()) for mask in left_out])
         for mask in left_out:
             counts = np.bincount(targets[~mask], minlength=classes)
             assert len(set(counts.tolist())) == 1
-        return fit_with(1e-2)(embeddings, targets, classes, left_out)
+        return fit_with(1e-2)(embeddings, targets, classes, left_out, views)
 
 
 @settings(deadline=None, max_examples=10)
@@ -133,7 +135,11 @@ def test_the_fit_decides_the_curve() -> None:
     embeddings, targets = pictures((60, 60), 2.4)
 
     def guessing(
-        embeddings: NDArray[np.float32], targets: NDArray[np.int64], classes: int, left_out: Sequence[NDArray[np.bool_]]
+        embeddings: NDArray[np.float32],
+        targets: NDArray[np.int64],
+        classes: int,
+        left_out: Sequence[NDArray[np.bool_]],
+        views: OtherViews,
     ) -> Sequence[Head]:
         width = embeddings.shape[1]
         return [Head(np.zeros((classes, width), np.float32), np.zeros(classes, np.float32)) for _ in left_out]

@@ -158,7 +158,7 @@ def test_an_onnx_file_of_others_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused(small_model: Path, tmp_path: Path) -> None:
-    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=3))
+    path = with_metadata(small_model, tmp_path / "m.onnx", lambda document: document.update(schema=4))
     with pytest.raises(ModelError, match=r"newer Milliner .*; upgrade"):
         load(path)
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -17,6 +18,7 @@ import pytest
 from conftest import noise_jpeg
 
 import milliner
+from milliner.cli.training_texts import result_rows
 from milliner.core.errors import DatasetError, MillinerError, ModelError, SettingsError
 from milliner.probe.cache import default_cache
 from milliner.probe.choose import choose
@@ -42,6 +44,17 @@ def test_the_result_has_the_promised_json(class_folders: Callable[..., Path], tm
     assert document["cache"] == {"hits": 0, "misses": 11}
 
 
+def test_what_a_class_begins_as_is_told_and_where_it_cannot_that_too(
+    class_folders: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = train(class_folders(red=6, blue=5), tmp_path / "m.onnx", init={"red": "crash helmet"})
+    assert ["begins as", "red: crash helmet"] in result_rows(found)
+    assert found.to_json()["warm_start"]
+    told = dict(result_rows(replace(found, warm=False)))
+    assert told["begins as"].startswith("nothing: efficientnet_lite0's ImageNet classifier has several layers")
+    assert "begins as" not in dict(result_rows(replace(found, init={}, warm=False)))
+
+
 def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tmp_path: Path) -> None:
     train(
         class_folders(red=6, blue=5),
@@ -58,7 +71,7 @@ def test_the_file_is_what_the_readme_says(class_folders: Callable[..., Path], tm
     (entry,) = model.metadata_props
     document = json.loads(entry.value)
     assert entry.key == "milliner"
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert document["labels"] == ["blue", "red"]
     sides = {"enlarge": 1.75, "least": SIZE, "multiple": 32}
     assert document["resize"] == {"mode": "squeeze", "size": SIZE, "filter": "bilinear", **sides}

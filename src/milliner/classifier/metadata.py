@@ -8,10 +8,11 @@ from typing import Any, Final, Self
 from milliner.classifier.operating_point import OperatingPoint
 from milliner.core.picture_set import PictureSet
 from milliner.images.resize import ResizePolicy
+from milliner.images.views import View, named
 
 METADATA_KEY: Final = "milliner"
-SCHEMA_VERSION: Final = 2
-"""1 had operating points of `abstain_below` alone; its readers would not obey the rest, so that they refuse 2."""
+SCHEMA_VERSION: Final = 3
+"""1 had operating points of `abstain_below` alone, 2 no views; their readers would not obey these, and refuse 3."""
 _MAX_CHARACTERS: Final = 2**24  # the largest set of training pictures has 11 million
 
 
@@ -48,6 +49,8 @@ class Metadata:
     resize: ResizePolicy
     backbone: BackboneIdentity
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
+    views: tuple[View, ...] = ()
+    """Whose logits are averaged with those of the whole picture."""
     init: Mapping[str, str] = field(default_factory=dict)
     """Label to the ImageNet class that names it; gives the untrained "before" of evaluations."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +75,7 @@ class Metadata:
             "resize": self.resize.to_json(),
             "backbone": self.backbone.to_json(),
             "operating_point": self.operating_point.to_json(),
+            "views": [view.name for view in self.views],
             "init": dict(self.init),
             "dataset": dict(self.dataset),
             "metrics": dict(self.metrics),
@@ -103,6 +107,7 @@ class Metadata:
             resize=ResizePolicy.from_json(document.get("resize")),
             backbone=BackboneIdentity.from_json(_of(document, "backbone", dict)),
             operating_point=OperatingPoint.from_json(document.get("operating_point")),
+            views=named(_of({"views": [], **document}, "views", list)),
             init=init,
             dataset=_of(document, "dataset", dict),
             trained_on=PictureSet.from_text(document.get("trained_on", "")),

@@ -1,7 +1,7 @@
 """A trained model: one ``.onnx`` file, loaded and asked about pictures."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias, overload
 
@@ -16,6 +16,7 @@ from milliner.core.prediction import Prediction
 from milliner.images.decode import upright_rgb
 from milliner.images.folder import read_bounded
 from milliner.images.heatmap import class_evidence
+from milliner.images.views import WHOLE, View
 from milliner.runtimes.runtime import DEFAULT_RUNTIME, Runtime, open_runtime
 
 MAX_BYTES: Final = 2**30
@@ -101,7 +102,8 @@ class Model:
         if isinstance(picture, str | Path):
             return self._predict_file(Path(picture), alone)
         image = _from_array(picture) if isinstance(picture, np.ndarray) else upright_rgb(picture)
-        return self._verdict(self._run(self.metadata.resize.apply(image), self._outputs, alone), "image")
+        found = self._seen(lambda view: self.metadata.resize.apply(view.of(image)), self._outputs, alone)
+        return self._verdict(found, "image")
 
     def _predict_file(self, path: Path, alone: bool) -> Prediction:
         encoded = read_bounded(path)
@@ -124,7 +126,7 @@ class Model:
         number `distance`, which earlier files lack.
         Raises UnreadableImageError.
         """
-        return self._run(self.metadata.resize.load(encoded), outputs, alone)
+        return self._seen(lambda view: self.metadata.resize.load(encoded, view), outputs, alone)
 
     def evidence(self, encoded: bytes, label: str, finer: int = FINER, *, alone: bool = False) -> NDArray[np.float32]:
         """Where a picture file speaks for `label`: [h, w] logits of it less the best other class's, cell by cell.
@@ -138,6 +140,19 @@ class Model:
         policy = self.metadata.resize if self._runtime.side else self.metadata.resize.finer(finer)
         square = policy.load(encoded)
         return class_evidence(self._run(square, ("heatmap",), alone)["heatmap"], self.labels.index(label))
+
+    def _seen(
+        self, square: Callable[[View], NDArray[np.uint8]], outputs: Sequence[str], alone: bool
+    ) -> dict[str, NDArray[np.float32]]:
+        """The outputs for the whole picture, with the logits averaged over its views where the model has some."""
+        views = self.metadata.views
+        if not views:
+            return self._run(square(WHOLE), outputs, alone)
+        found = self._run(square(WHOLE), (*outputs, "logits"), alone)
+        others = [self._run(square(view), ("logits",), alone)["logits"] for view in views]
+        logits = np.mean([found["logits"], *others], axis=0, dtype=np.float32)
+        raised = np.exp(logits - logits.max())
+        return found | {"logits": logits, "probabilities": raised / raised.sum()}
 
     def _run(self, square: NDArray[np.uint8], outputs: Sequence[str], alone: bool) -> dict[str, NDArray[np.float32]]:
         return {name: value[0] for name, value in self._runtime.run(square[None], outputs, alone=alone).items()}

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from milliner.backbones.policy import DEFAULT
+from milliner.backbones.pooling import POOLINGS
 from milliner.cli.sections import SectionOption
 from milliner.cli.terminal import print_json, print_table
+from milliner.images.views import VIEWS
 
 if TYPE_CHECKING:
     from milliner.training.auto import AutoChoice, Trial
+    from milliner.training.search import Found
+    from milliner.training.search import Trial as SearchTrial
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -20,7 +24,7 @@ _option: Final = partial(click.option, cls=SectionOption, section="The network")
 
 
 def backbone_options(function: Function) -> Function:
-    """Adds ``--backbone``, ``--weights``, ``--size`` and ``--list-backbones``."""
+    """Adds ``--backbone``, ``--weights`` and ``--list-backbones``, and how it sees pictures."""
     name = _option(
         "--backbone",
         default=DEFAULT,
@@ -34,7 +38,15 @@ def backbone_options(function: Function) -> Function:
     )
     listed = _option("--list-backbones", is_flag=True, help="Show the backbones there are, and stop.")
     size = _option("--size", type=int, help="Pixels a side that the network sees.  [default: the backbone's own]")
-    return name(weights(size(listed(function))))
+    pooling = _option(
+        "--pooling", type=click.Choice(list(POOLINGS)), help="How a map becomes one row.  [default: the backbone's own]"
+    )
+    views = _option("--views", type=click.Choice(list(VIEWS)), help="Fit the head to these as well.  [default: none]")
+    averaged = _option("--average-views", is_flag=True, help="Average answers over the picture and its views.")
+    budget = _option(
+        "--budget", type=float, metavar="SECONDS", help="Choose size, pooling and views, where not given, in this time."
+    )
+    return name(weights(size(pooling(views(averaged(budget(listed(function))))))))
 
 
 def print_backbones(as_json: bool) -> None:
@@ -91,4 +103,24 @@ def _row(trial: "Trial", taken: bool) -> list[str]:
         f"{trial.giga_multiplications:.2f}",
         f"{trial.megabytes:.1f}",
         "taken" if taken else trial.left_out,
+    ]
+
+
+def print_search(found: "Found") -> None:
+    """What each setting would give and cost, by size, the best first."""
+    columns = ["size", "pooling", "views", "accuracy", "log loss", "G mult.", ""]
+    print_table(columns, [_setting(trial, found) for trial in found.trials], numbers=(0, 3, 4, 5), whole=(1, 2))
+    click.echo(f"{found.sentence} (cross-validated on {found.pictures} pictures)\n")
+
+
+def _setting(trial: "SearchTrial", found: "Found") -> list[str]:
+    setting = trial.setting
+    return [
+        str(setting.size),
+        setting.pooling,
+        setting.views,
+        "" if trial.accuracy is None else f"{trial.accuracy:.1%}",
+        "" if trial.log_loss is None else f"{trial.log_loss:.4f}",
+        f"{trial.giga_multiplications:.2f}",
+        "taken" if setting == found.setting else trial.left_out,
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from milliner.cli.backbones import backbone_options, print_backbones, print_comparison
+from milliner.cli.backbones import backbone_options, print_backbones, print_comparison, print_search
 from milliner.cli.eight_bits import check_int8, int8_options
 from milliner.cli.fine_tuning import Device, fine_tune_options, fine_tuning
 from milliner.cli.options import Naming, once_each
@@ -46,6 +46,10 @@ def train(
     backbone: str,
     weights: Path | None,
     size: int | None,
+    pooling: str | None,
+    views: str | None,
+    average_views: bool,
+    budget: float | None,
     list_backbones: bool,
     fine_tune: bool,
     epochs: int | None,
@@ -80,6 +84,10 @@ def train(
         init=init,
         wishes=wishes,
         size=size,
+        pooling=pooling,
+        views=views,
+        average_views=average_views,
+        budget=budget,
         backbone=backbone,
         weights=weights,
         seed=seed,
@@ -94,6 +102,8 @@ def train(
         return
     if result.settled.auto is not None:
         print_comparison(result.settled.auto)
+    if result.settled.search is not None:
+        print_search(result.settled.search)
     print_table(["", ""], result_rows(result))
     if result.curve:
         print_table([""], [[line] for line in ["", *curve_lines(result.curve)]])

@@ -24,9 +24,10 @@ def result_rows(result: "TrainResult") -> list[list[str]]:
 
 def _rows(result: "TrainResult") -> Iterator[tuple[str, str]]:
     yield "model", str(result.model)
-    yield "backbone", f"{result.settled.net.name} at {result.settled.policy.size} pixels a side"
+    yield "backbone", _backbone(result)
     yield "classes", _some(result.labels)
     yield "pictures", f"{result.samples} ({result.hits} remembered, {result.misses} embedded)"
+    yield "begins as", _begins(result)
     yield "set aside", ", ".join(f"{key} ({reason})" for key, reason in result.set_aside.items())
     yield from _figures(result)
     yield "file checked", f"outputs within {result.difference:.0e} of what was trained"
@@ -34,6 +35,22 @@ def _rows(result: "TrainResult") -> Iterator[tuple[str, str]]:
         yield from int8_rows(result.int8)
     yield "time", ", ".join(f"{name} {value:.1f} s" for name, value in result.seconds.items())
     yield "run", str(result.run)
+
+
+def _backbone(result: "TrainResult") -> str:
+    settled = result.settled
+    views = f", views: {settled.views}{', averaged' if settled.averaged else ''}" if settled.views != "none" else ""
+    return f"{settled.net.name} at {settled.policy.size} pixels a side, pooled by {settled.pooling}{views}"
+
+
+def _begins(result: "TrainResult") -> str:
+    """Nothing where no class means one of ImageNet's."""
+    named = ", ".join(f"{label}: {name}" for label, name in result.init.items())
+    if result.warm or not named:
+        return named
+    return (
+        f'nothing: {result.settled.net.name}\'s ImageNet classifier has several layers, so {named} is the "before" only'
+    )
 
 
 def _figures(result: "TrainResult") -> Iterator[tuple[str, str]]:
@@ -62,7 +79,7 @@ def curve_lines(curve: "LearningCurve") -> list[str]:
     Its title says whose it is, for a fine-tuned network may be what was written; an `x` is the same without `init`.
     """
     without = curve.without_init or (None,) * len(curve.accuracy)
-    left = min(*curve.low, *(curve.without_init or ()))
+    left = min([*curve.low, *(curve.without_init or ())])
     digits = len(str(curve.pictures_per_class[-1]))
     lines = [f"learning curve of the linear head{' (o), and without init (x)' if curve.without_init else ''}"]
     for size, value, low, high, plain in zip(

@@ -58,10 +58,16 @@ def _model(model: Classifier) -> Iterator[tuple[str, str]]:
     yield "Model file", model.name
     yield "SHA-256", model.sha256
     yield "Classes", ", ".join(metadata.labels)
-    yield "Input", f"the whole picture squeezed to a square of {metadata.resize.size} pixels a side"
+    yield "Input", _input(metadata)
     yield "Operating point", operating_point(metadata)
     yield "Temperature", _temperature(metadata.metrics.get("temperature"))
     yield "Whole numbers (int8)", _table(metadata.metrics.get("int8"))
+
+
+def _input(metadata: Metadata) -> str:
+    squeezed = f"the whole picture squeezed to a square of {metadata.resize.size} pixels a side"
+    views = ", ".join(view.name for view in metadata.views)
+    return f"{squeezed}; answers are averaged over it and its views ({views})" if views else squeezed
 
 
 def _origin(metadata: Metadata) -> Iterator[tuple[str, str]]:

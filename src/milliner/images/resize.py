@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from milliner.images.decode import decode, pixels
+from milliner.images.views import WHOLE, View
 
 DEFAULT_SIZE: Final = 512
 """Pixels a side; chosen by cross-validation on training lists, see benchmarks/RESULTS.md."""
@@ -62,9 +63,12 @@ class ResizePolicy:
         wanted = math.ceil(max(width, height) * self.enlarge / self.multiple) * self.multiple
         return min(self.size, max(self.least, wanted))
 
-    def load(self, encoded: bytes) -> NDArray[np.uint8]:
-        """Decodes and resizes a picture file to uint8 RGB [side, side, 3]; raises UnreadableImageError."""
-        return self.apply(decode(encoded, shrink_to=self.size))
+    def load(self, encoded: bytes, view: View = WHOLE) -> NDArray[np.uint8]:
+        """Decodes a picture file and resizes a view of it to uint8 RGB [side, side, 3].
+
+        Raises UnreadableImageError.
+        """
+        return self.apply(view.of(decode(encoded, shrink_to=view.whole(self.size))))
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resizes an RGB image to uint8 [side, side, 3]."""

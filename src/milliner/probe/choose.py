@@ -8,6 +8,8 @@ Breiman et al. 1984), and only where each class has pictures enough.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +19,7 @@ from milliner.core.progress import Progress, silent
 from milliner.probe.class_weights import BALANCED, ClassWeights
 from milliner.probe.folds import grouped_folds, stratified_folds, stratified_part
 from milliner.probe.head import Head, Problem, log_softmax
+from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.probe.warm_start import WarmStart
 
 STRENGTHS: Final = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
@@ -109,6 +112,7 @@ def choose(
     widths: Sequence[int] = (),
     groups: NDArray[np.int64] | None = None,
     warm: WarmStart | None = None,
+    views: OtherViews = NO_VIEWS,
 ) -> Choice:
     """Chooses width and strength; log loss decides, since it tells good from better where few are wrong.
 
@@ -122,6 +126,7 @@ def choose(
         widths: the numbers of the embedding that heads may see, narrowest first; all of them where none is given.
         groups: [n] numbers of groups whose samples are left out together, where that leaves enough.
         warm: directions that a head may begin with.
+        views: of the same pictures, which heads are fitted to as well.
     """
     looked = look_at(targets, classes, seed, groups)
     tried = tuple(widths) or (embeddings.shape[1],)
@@ -133,10 +138,10 @@ def choose(
     best: Choice | None = None
     with progress("cross-validate", len(tried) * len(strengths)) as advance:
         for width in tried:
-            seen = embeddings[looked.rows, :width]
-            samples = warm.extended(seen) if warm else seen
+            see = partial(_seen, rows=looked.rows, width=width, warm=warm)
             begin = max(0, strengths.index(best.strength) - 1) if best else 0  # wider ones need about as much
-            found = _strength(samples, width, targets[looked.rows], classes, looked, counted, strengths[begin:])
+            problem = (see(embeddings), views.changed(see), targets[looked.rows], classes)
+            found = _strength(*problem, width, looked, counted, strengths[begin:])
             best = found if best is None or _clearly_better(found, best) else best
             advance(len(strengths))
     if best is None:
@@ -144,18 +149,28 @@ def choose(
     return best
 
 
+def _seen(
+    embeddings: NDArray[np.float32], rows: NDArray[np.int64], width: int, warm: WarmStart | None
+) -> NDArray[np.float32]:
+    """What a head is fitted to."""
+    seen = embeddings[rows, :width]
+    return warm.extended(seen) if warm else seen
+
+
 def _strength(
     samples: NDArray[np.float32],
-    width: int,
+    views: OtherViews,
     targets: NDArray[np.int64],
     classes: int,
+    width: int,
     looked: Looked,
     counted: ClassWeights,
     strengths: Sequence[float],
 ) -> Choice:
     """The best of the strengths, strongest first, for [m, columns] samples."""
     parts = [looked.held_out == fold for fold in range(int(looked.held_out.max()) + 1)]
-    problem = Problem.of(samples, targets, classes, parts, counted)
+    left_out = [views.repeated(part) for part in parts]
+    problem = Problem.of(views.stacked(samples), views.repeated(targets), classes, left_out, counted)
     heads: list[Head] = []
     best: Choice | None = None
     worse = 0
@@ -163,7 +178,7 @@ def _strength(
         heads = problem.fit(strength, heads, _TOLERANCE)
         logits = np.empty((len(targets), classes), np.float32)
         for part, head in zip(parts, heads, strict=True):
-            logits[part] = head.logits(samples[part])
+            logits[part] = views.changed(itemgetter(part)).logits(head, samples[part])
         losses = -log_softmax(logits)[np.arange(len(targets)), targets]
         accuracy = float((logits.argmax(axis=1) == targets).mean())
         found = Choice(strength, width, accuracy, float(losses.mean()), looked, logits, losses)

@@ -18,6 +18,7 @@ from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset, fingerprint
 from milliner.images.decode import DECODER
 from milliner.images.resize import ResizePolicy
+from milliner.images.views import WHOLE, View
 from milliner.probe.cache import EmbeddingCache
 from milliner.runtimes.runtime import Runtime, open_runtime
 
@@ -60,12 +61,13 @@ class Embedder:
 
     backbone: Reference
     policy: ResizePolicy
+    view: View = WHOLE
 
     def __call__(self, encoded: bytes) -> tuple[str, NDArray[np.float32] | str]:
         """The embedding, [width], or the reason of an unreadable picture."""
         sha256 = hashlib.sha256(encoded).hexdigest()
         try:
-            square = self.policy.load(encoded)
+            square = self.policy.load(encoded, self.view)
         except UnreadableImageError as error:
             return sha256, error.reason
         return sha256, _runtime(self.backbone).run(square[None], ["embedding"])["embedding"][0]
@@ -91,13 +93,19 @@ def embed(
     cache_file: Path,
     progress: Progress = silent,
     spread: Spread = ordered_map,
+    view: View = WHOLE,
 ) -> Embedded:
-    """Embeds every picture of a dataset, a few in memory at a time, spread over this machine's cores or by `spread`.
+    """Embeds every picture of a dataset, or a view of each, a few in memory at a time, spread over this machine's cores
+    or by `spread`.
 
     Other machines are sent the pictures' bytes, so they need not reach the dataset; the cache is read and written here.
     Unreadable pictures and exact copies are left out and named. Raises MillinerError when the cache cannot be used.
     """
-    with EmbeddingCache.open(cache_file, recipe(backbone, policy)) as cache, progress("embed", len(dataset)) as advance:
+    task = "embed" if view == WHOLE else f"embed ({view.name})"
+    with (
+        EmbeddingCache.open(cache_file, recipe(backbone, policy, view)) as cache,
+        progress(task, len(dataset)) as advance,
+    ):
         rows: dict[int, _Row] = {}
         for place in range(len(dataset)):
             known = _remembered(dataset, place, cache, backbone.embedding_width)
@@ -105,7 +113,7 @@ def embed(
                 rows[place] = known
                 advance()
         missing = [place for place in range(len(dataset)) if place not in rows]
-        embedder = Embedder(backbone.reference, policy)
+        embedder = Embedder(backbone.reference, policy, view)
         pictures = (_encoded(dataset, place) for place in missing)
         for place, (sha256, found) in zip(missing, spread(embedder, pictures), strict=True):
             if isinstance(found, str):
@@ -134,10 +142,11 @@ def _encoded(dataset: Dataset, place: int) -> bytes:
         return b""
 
 
-def recipe(backbone: Backbone, policy: ResizePolicy) -> str:
+def recipe(backbone: Backbone, policy: ResizePolicy, view: View = WHOLE) -> str:
     """Everything that an embedding depends on besides the picture."""
+    part = "" if view == WHOLE else f" {view.margin} {view.mirrored}"
     sizes = f"{policy.size} {policy.enlarge} {policy.least} {policy.multiple}"
-    return f"{backbone.identity} v{GRAPH_VERSION} {policy.filter} {sizes} {DECODER}"
+    return f"{backbone.identity} v{GRAPH_VERSION} {policy.filter} {sizes} {DECODER}{part}"
 
 
 def _gather(rows: list[_Row], dataset: Dataset, width: int) -> Embedded:

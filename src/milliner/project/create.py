@@ -52,6 +52,9 @@ test = 0.3
 [train]
 # backbone = "auto"   # or one of `milliner train --list-backbones`
 size = {size}           # pixels a side that the network sees; smaller is faster, larger sees smaller things
+# budget = 180        # seconds in which size, pooling and views are chosen by cross-validation; leave size out then
+# views = "crops"     # fits the head to the middle of each picture as well
+# average_views = true                # and averages answers over both, which takes twice as long
 abstain_below = 0.0  # 0.8 would mark pictures whose best probability is under 80 % as doubtful
 # abstain_far = 0.005               # marks what is unlike the training pictures; 0 never does
 # min_recall = {{ nohelmet = 0.99 }}  # find at least 99 % of these, at the price of false alarms

@@ -120,6 +120,14 @@ class TrainSettings(_Strict):
     """The model abstains where the best two classes are closer."""
     abstain_far: Annotated[float, Field(ge=0, le=0.5)] = DEFAULT_FAR
     """The model abstains on what is unlike the training pictures: on this share of pictures like these."""
+    pooling: Literal["average", "generalised-mean", "maximum", "both"] | None = None
+    """How a map becomes one row; the backbone's own where it is left out."""
+    views: Literal["none", "mirror", "crops"] | None = None
+    """What the head is fitted to besides the whole pictures."""
+    average_views: bool = False
+    """Average answers over the picture and its views."""
+    budget: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    """Seconds in which size, pooling and views are chosen, where they are left out."""
     int8: bool = False
     """Write the model in 8-bit integers as well."""
     allow_drop: float | None = None

@@ -7,35 +7,28 @@ unlike milliseconds, which are told as well, that is the same on every machine a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
-from onnx import load_model_from_string
 
 from milliner.backbones.backbone import DEFAULT, Backbone, available
-from milliner.backbones.cost import multiplications
-from milliner.core.errors import DatasetError, SettingsError, UnreadableImageError
-from milliner.core.parallel import Spread, available_cores
+from milliner.core.errors import SettingsError
+from milliner.core.parallel import Spread
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
-from milliner.images.resize import ResizePolicy
-from milliner.probe.cache import EmbeddingCache
 from milliner.probe.choose import choose
-from milliner.probe.embed import embed, recipe
-from milliner.runtimes.runtime import open_runtime
-from milliner.training.picked import Picked
+from milliner.probe.embed import embed
+from milliner.training.costs import Costs, not_embedded
+from milliner.training.picked import Picked, check_counts
 
 MAX_PICTURES: Final = 2000
 """So many pictures are compared over; with them an accuracy of 97 % is known to 0.4 points."""
 
 BUDGET: Final = 300.0
 """Seconds that the comparison may take; a backbone that would go beyond is left out, and the table says so."""
-
-_TIMED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -117,15 +110,18 @@ def choose_backbone(
     pictures = Picked.of(samples, seed, MAX_PICTURES)
     trials: list[Trial] = []
     for net in sorted(found, key=lambda net: (net.name != DEFAULT, net.megabytes)):
-        costs = _costs(net, size)
-        if costs is None:
+        try:
+            policy = net.input.resize(size, net.name)
+        except SettingsError:  # it cannot see that size
             continue
-        missing = _not_embedded(pictures, net, net.input.resize(size, net.name), cache)
-        seconds = missing * (costs.milliseconds or 0.0) / 1000 / available_cores()
+        costs = Costs.of(net, policy.size)
+        trial = Trial(net.name, policy.size, net.megabytes, costs.giga_multiplications, costs.milliseconds)
+        seconds = costs.seconds(not_embedded(pictures, net, policy, cache))
         if any(trial.accuracy is not None for trial in trials) and perf_counter() + seconds > end:
-            trials.append(_left_out(costs, f"would take {seconds:.0f} s more than the {budget:.0f} s there are"))
+            why = f"would take {seconds:.0f} s more than the {budget:.0f} s there are"
+            trials.append(replace(trial, left_out=why))
         else:
-            trials.append(_measured(net, costs, pictures, cache, seed, progress, spread))
+            trials.append(_measured(net, trial, pictures, cache, seed, progress, spread))
     if not trials:
         raise SettingsError(f"No backbone that is here takes squares of {size} pixels a side; leave size out.")
     trials.sort(key=lambda trial: trial.giga_multiplications)
@@ -144,60 +140,16 @@ def _tried(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.log_loss is not None]
 
 
-def _left_out(trial: Trial, why: str) -> Trial:
-    return Trial(trial.name, trial.size, trial.megabytes, trial.giga_multiplications, trial.milliseconds, left_out=why)
-
-
-def _costs(net: Backbone, size: int | None) -> Trial | None:
-    """The costs alone; None where the network cannot see that size."""
-    try:
-        side = net.input.resize(size, net.name).size
-    except SettingsError:
-        return None
-    graph = net.onnx_file().read_bytes()
-    runtime, grey = open_runtime(graph), np.full((1, side, side, 3), 128, np.uint8)
-    times = []
-    for _ in range(_TIMED + 1):  # the first one sets memory aside
-        start = perf_counter()
-        runtime.run(grey, ["embedding"])
-        times.append(perf_counter() - start)
-    return Trial(
-        name=net.name,
-        size=side,
-        megabytes=net.megabytes,
-        giga_multiplications=round(multiplications(load_model_from_string(graph), side) / 1e9, 4),
-        milliseconds=round(median(times[1:]) * 1000, 1),
-    )
-
-
-def _not_embedded(pictures: Picked, net: Backbone, policy: ResizePolicy, cache: Path) -> int:
-    """How many pictures the cache does not know."""
-    missing = 0
-    with EmbeddingCache.open(cache, recipe(net, policy)) as memory:
-        for place in range(len(pictures)):
-            try:
-                missing += memory.get(pictures[place].sha256) is None
-            except UnreadableImageError:
-                continue
-    return missing
-
-
 def _measured(
-    net: Backbone, costs: Trial, pictures: Picked, cache: Path, seed: int, progress: Progress, spread: Spread
+    net: Backbone, trial: Trial, pictures: Picked, cache: Path, seed: int, progress: Progress, spread: Spread
 ) -> Trial:
-    policy, classes = net.input.resize(costs.size, net.name), len(pictures.labels)
+    policy, classes = net.input.resize(trial.size, net.name), len(pictures.labels)
     embedded = embed(pictures, net, policy, cache, progress, spread)
-    counts = np.bincount(embedded.targets, minlength=classes)
-    if classes < 2 or counts.min() < 2:
-        raise DatasetError(f"{pictures.name} needs two classes with two usable pictures each; add pictures.")
+    check_counts(pictures, embedded.targets)
     choice = choose(embedded.embeddings, embedded.targets, classes, seed, progress, widths=net.widths)
     losses = choice.losses
-    return Trial(
-        costs.name,
-        costs.size,
-        costs.megabytes,
-        costs.giga_multiplications,
-        costs.milliseconds,
+    return replace(
+        trial,
         accuracy=choice.accuracy,
         log_loss=float(losses.mean()),
         standard_error=float(losses.std() / np.sqrt(len(losses))),

@@ -1,4 +1,7 @@
-"""Which backbone a training uses: what was asked for, checked before any work, and settled once pictures are there."""
+"""Which backbone a training uses and how that sees pictures: what was asked for, checked before any work, then settled.
+
+What was left open is chosen once the pictures are there.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,26 +10,41 @@ from typing import Any, Final
 
 from milliner.backbones.backbone import Backbone, available, imagenet_head_of
 from milliner.backbones.backbone import backbone as find_backbone
+from milliner.backbones.pooling import POOLINGS, check_pooling, name_of
 from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.parallel import Spread
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
+from milliner.images.views import check_views
 from milliner.probe.warm_start import Named
 from milliner.training.auto import AutoChoice, choose_backbone
+from milliner.training.search import Found, Given, Search
 
 AUTO: Final = "auto"
+MAX_BUDGET: Final = 86_400.0
+"""Seconds: a day."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The backbone that is trained on."""
+    """The backbone that is trained on, and how it sees pictures."""
 
     net: Backbone
     policy: ResizePolicy
+    views: str = "none"
+    averaged: bool = False
+    """Whether answers are averaged over the views."""
     auto: AutoChoice | None = None
-    """How it was chosen, where it was."""
+    """How the backbone was chosen, where it was."""
+    search: Found | None = None
+    """How size, pooling and views were chosen, where they were."""
+
+    @property
+    def pooling(self) -> str:
+        """By name."""
+        return name_of(self.net.statistics)
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -39,19 +57,37 @@ class Settled:
     @property
     def settings(self) -> dict[str, Any]:
         """As a run keeps it; the weights by their content, since a file's name says little."""
-        return {"backbone": self.net.name, "weights": self.net.sha256[:12], "size": self.policy.size}
+        return {
+            "backbone": self.net.name,
+            "weights": self.net.sha256[:12],
+            "size": self.policy.size,
+            "pooling": self.pooling,
+            "views": self.views,
+            "average_views": self.averaged,
+        }
 
     @property
     def metrics(self) -> dict[str, Any]:
         """What the comparison found, without timings, which differ from run to run."""
-        return {} if self.auto is None else {"backbones": [trial.figures() for trial in self.auto.trials]}
+        found: dict[str, Any] = {}
+        if self.auto is not None:
+            found["backbones"] = [trial.figures() for trial in self.auto.trials]
+        if self.search is not None:
+            found["search"] = self.search.to_json()
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """As `train --json` says it."""
         document: dict[str, Any] = {
-            "backbone": {"name": self.net.name, "sha256": self.net.sha256, "size": self.policy.size}
+            "backbone": {"name": self.net.name, "sha256": self.net.sha256, "size": self.policy.size},
+            "pooling": self.pooling,
+            "views": {"names": self.views, "averaged": self.averaged},
         }
-        return document if self.auto is None else document | {"auto": self.auto.to_json()}
+        if self.auto is not None:
+            document["auto"] = self.auto.to_json()
+        if self.search is not None:
+            document["search"] = self.search.to_json()
+        return document
 
 
 def begin_as(net: Backbone, init: Mapping[str, str]) -> Named | None:
@@ -68,24 +104,57 @@ class Request:
 
     net: Backbone | None
     """None is for choosing one."""
-    size: int | None
+    given: Given
+    budget: float | None = None
+    """Seconds in which what is not given is chosen; None where it is as the backbone has it."""
 
     @classmethod
-    def of(cls, name: str, weights: str | Path | None, size: int | None, init: Mapping[str, str]) -> "Request":
+    def of(
+        cls,
+        name: str,
+        weights: str | Path | None,
+        init: Mapping[str, str],
+        given: Given,
+        budget: float | None,
+    ) -> "Request":
         """Checks what can be checked without pictures; raises SettingsError or ModelError."""
+        _check_given(given, budget)
         if name == AUTO:
             if weights is not None:
                 raise SettingsError(f"Weights belong to one network; name it instead of {AUTO!r}.")
-            return cls(None, size)
+            return cls(None, given, budget)
         net = find_backbone(name, weights)
-        net.input.resize(size, net.name)
+        net.input.resize(given.size, net.name)
         if init and not net.has_imagenet_head:
             net.imagenet_head()
-        return cls(net, size)
+        return cls(net, given, budget)
 
     def settle(self, samples: Dataset, cache: Path, seed: int, progress: Progress, spread: Spread) -> Settled:
-        """Brings the backbone here, or chooses one on the pictures; raises ModelError or SettingsError."""
-        auto = None if self.net is not None else choose_backbone(samples, self.size, cache, seed, progress, spread)
+        """Brings the backbone here, or chooses one on the pictures, and how it sees them.
+
+        Raises ModelError, SettingsError or DatasetError.
+        """
+        given = self.given
+        auto = None if self.net is not None else choose_backbone(samples, given.size, cache, seed, progress, spread)
         net = self.net or find_backbone(auto.name if auto is not None else "")
         net.prepare(progress)
-        return Settled(net, net.input.resize(self.size, net.name), auto)
+        found, size, pooling, views = None, given.size, given.pooling, given.views or "none"
+        if self.budget is not None:
+            found = Search.on(samples, net, given, self.budget, cache, seed, progress, spread).run()
+            size, pooling, views = found.setting.size, found.setting.pooling, found.setting.views
+        net = net if pooling is None else net.pooled(POOLINGS[pooling])
+        averaged = given.averaged and views != "none"
+        return Settled(net, net.input.resize(size, net.name), views, averaged, auto, found)
+
+
+def _check_given(given: Given, budget: float | None) -> None:
+    if given.pooling is not None:
+        check_pooling(given.pooling)
+    if given.views is not None:
+        check_views(given.views)
+    if budget is not None and not 0 < budget <= MAX_BUDGET:
+        raise SettingsError(f"The budget must be above 0 and at most {MAX_BUDGET:,.0f} seconds, not {budget:g}.")
+    if given.averaged and budget is None and given.views in (None, "none"):
+        raise SettingsError(
+            "There is nothing to average over; choose views, such as crops, or a budget to choose them."
+        )

@@ -12,6 +12,7 @@ from milliner.curation.shoots import shoots
 from milliner.probe.choose import Choice, choose
 from milliner.probe.class_weights import ClassWeights
 from milliner.probe.head import Head, fit_head
+from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.probe.warm_start import Named, WarmStart
 from milliner.training.learning_curve import LearningCurve, fit_with, learning_curve
 from milliner.training.reliability import Reliability, class_weights, reliability
@@ -46,26 +47,30 @@ def fit(
     widths: Sequence[int] = (),
     named: Named | None = None,
     wishes: Wishes | None = None,
+    views: OtherViews = NO_VIEWS,
     curve: bool = True,
 ) -> Fitted:
     """What training does with [n, width] embeddings and [n] class numbers; every class needs two samples or more.
 
     What looks alike is left out together. `widths` are how many of the embedding's numbers a head may see, of which
-    cross-validation chooses, and `named` what it begins with. Raises DatasetError where no head can come of them, and
-    SettingsError where the wishes contradict each other or ask more than so many pictures can promise.
+    cross-validation chooses, `named` what it begins with, and `views` are of the same pictures. Raises DatasetError
+    where no head can come of them, and SettingsError where the wishes contradict each other or ask more than so many
+    pictures can promise.
     """
     wishes, classes = wishes or Wishes(), len(labels)
     weights, widths = class_weights(wishes, labels), tuple(widths) or (embeddings.shape[1],)
     warm = named.start(embeddings, targets, classes) if named else None
     groups = shoots(embeddings[:, : widths[0]], [labels[target] for target in targets])
-    choice = choose(embeddings, targets, classes, seed, progress, weights, widths=widths, groups=groups, warm=warm)
-    head, looked = chosen_head(embeddings, targets, classes, choice, weights, warm), choice.looked
+    choice = choose(
+        embeddings, targets, classes, seed, progress, weights, widths=widths, groups=groups, warm=warm, views=views
+    )
+    head, looked = chosen_head(embeddings, targets, classes, choice, weights, warm, views), choice.looked
     features = embeddings[looked.rows, : widths[0]]
     found = reliability(choice.logits, features, targets[looked.rows], looked.held_out, labels, wishes)
     begun, plain = fit_with(choice.strength, weights, named), fit_with(choice.strength, weights) if named else None
     together = groups if looked.grouped else None
-    seen = embeddings[:, : choice.width]
-    drawn = learning_curve(seen, targets, classes, begun, seed, together, plain) if curve else None
+    seen, narrow = embeddings[:, : choice.width], views.changed(lambda each: each[:, : choice.width])
+    drawn = learning_curve(seen, targets, classes, begun, seed, together, plain, narrow) if curve else None
     return Fitted(found.calibration.apply(head), choice, found, drawn)
 
 
@@ -76,9 +81,11 @@ def chosen_head(
     choice: Choice,
     counted: ClassWeights,
     warm: WarmStart | None,
+    views: OtherViews = NO_VIEWS,
 ) -> Head:
     """The head for [n, width] embeddings by the settings of a choice; what it does not see has no weight."""
-    seen = embeddings[:, : choice.width]
+    seen = views.stacked(embeddings)[:, : choice.width]
+    targets = views.repeated(targets)
     head = fit_head(warm.extended(seen) if warm else seen, targets, classes, choice.strength, counted=counted)
     head = warm.folded(head) if warm else head
     missing = embeddings.shape[1] - choice.width

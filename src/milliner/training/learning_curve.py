@@ -8,6 +8,7 @@ the errors (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from milliner.core.shares import interval_of_share
 from milliner.probe.class_weights import BALANCED, ClassWeights
 from milliner.probe.folds import grouped_folds, stratified_folds, stratified_part
 from milliner.probe.head import Head, Problem
+from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.probe.warm_start import Named
 from milliner.training.power_law import gains
 
@@ -44,8 +46,11 @@ class Fit(Protocol):
         targets: NDArray[np.int64],
         classes: int,
         left_out: Sequence[NDArray[np.bool_]],
+        views: OtherViews,
     ) -> Sequence[Head]:
-        """A head for each [n] mask of samples to leave out, from [n, width] embeddings and [n] class numbers."""
+        """A head for each [n] mask of samples to leave out, from [n, width] embeddings, those of the same pictures'
+        other views, and [n] class numbers.
+        """
         ...
 
 
@@ -99,10 +104,12 @@ def fit_with(strength: float, counted: ClassWeights = BALANCED, named: Named | N
         targets: NDArray[np.int64],
         classes: int,
         left_out: Sequence[NDArray[np.bool_]],
+        views: OtherViews,
     ) -> Sequence[Head]:
         warm = named.start(embeddings, targets[~left_out[0]], classes) if named else None
-        seen = warm.extended(embeddings) if warm else embeddings
-        heads = Problem.of(seen, targets, classes, left_out, counted).fit(strength, tolerance=_TOLERANCE)
+        stacked = views.stacked(embeddings)
+        seen, masks = warm.extended(stacked) if warm else stacked, [views.repeated(mask) for mask in left_out]
+        heads = Problem.of(seen, views.repeated(targets), classes, masks, counted).fit(strength, tolerance=_TOLERANCE)
         return [warm.folded(head) for head in heads] if warm else heads
 
     return fit
@@ -116,6 +123,7 @@ def learning_curve(
     seed: int = 0,
     groups: NDArray[np.int64] | None = None,
     without_init: Fit | None = None,
+    views: OtherViews = NO_VIEWS,
 ) -> LearningCurve | None:
     """Measures the curve; None where a class has too few pictures for it, or there are too many classes for the time.
 
@@ -128,23 +136,25 @@ def learning_curve(
         groups: [n] the number of the group that each picture belongs to; none is on both sides. Each is alone when
             left out, or where that would leave a class out of a fit.
         without_init: what is measured beside it on the same pictures, where `fit` begins with something.
+        views: of the same pictures, which heads are fitted to as well.
     """
     some = stratified_part(targets, _MOST_PICTURES, 2 * SIZES[0], seed)
-    embeddings, targets = (embeddings[some], targets[some]) if len(some) < len(targets) else (embeddings, targets)
+    if len(some) < len(targets):
+        embeddings, targets, views = embeddings[some], targets[some], views.changed(itemgetter(some))
     folds = _folds(targets, None if groups is None else groups[some], seed)
     ranks = np.stack([_ranks(targets, folds != draw, seed + draw) for draw in range(DRAWS)])
     there = min(int(np.bincount(targets[folds != draw], minlength=classes).min()) for draw in range(DRAWS))
     sizes = _sizes(there, classes)
     if not sizes:
         return None
-    correct = _outcomes(embeddings, targets, classes, fit, folds, ranks, sizes)
+    correct = _outcomes(embeddings, views, targets, classes, fit, folds, ranks, sizes)
     accuracy, variance = correct.mean(axis=1), _variance(correct, folds)
     low, high = _interval(accuracy, variance, len(targets))
     now = int(np.bincount(targets, minlength=classes).min())
     gain = gains(np.array(sizes), 1 - correct, variance, now, now + MORE, seed) if len(sizes) >= _FEWEST_SIZES else None
     plain = None
     if without_init is not None:
-        outcomes = _outcomes(embeddings, targets, classes, without_init, folds, ranks, sizes)
+        outcomes = _outcomes(embeddings, views, targets, classes, without_init, folds, ranks, sizes)
         plain = tuple(outcomes.mean(axis=1).tolist())
     return LearningCurve(tuple(sizes), tuple(accuracy.tolist()), low, high, gain, plain)
 
@@ -175,6 +185,7 @@ def _ranks(targets: NDArray[np.int64], usable: NDArray[np.bool_], seed: int) -> 
 
 def _outcomes(
     embeddings: NDArray[np.float32],
+    views: OtherViews,
     targets: NDArray[np.int64],
     classes: int,
     fit: Fit,
@@ -183,11 +194,12 @@ def _outcomes(
     sizes: Sequence[int],
 ) -> NDArray[np.float64]:
     """[sizes, n] 1 where a picture's class was found by a head that so many of each class were fitted to."""
-    return np.stack([_judged(embeddings, targets, classes, fit, folds, ranks < size) for size in sizes])
+    return np.stack([_judged(embeddings, views, targets, classes, fit, folds, ranks < size) for size in sizes])
 
 
 def _judged(
     embeddings: NDArray[np.float32],
+    views: OtherViews,
     targets: NDArray[np.int64],
     classes: int,
     fit: Fit,
@@ -196,11 +208,13 @@ def _judged(
 ) -> NDArray[np.float64]:
     """[n] 1 where a picture's class was found by the head of the draw that left it out; `drawn` is [draws, n]."""
     rows = np.flatnonzero(drawn.any(axis=0))
-    heads = fit(embeddings[rows], targets[rows], classes, [~mask[rows] for mask in drawn])
+    left_out = [~mask[rows] for mask in drawn]
+    heads = fit(embeddings[rows], targets[rows], classes, left_out, views.changed(itemgetter(rows)))
     correct = np.empty(len(targets))
     for draw, head in enumerate(heads):
         part = folds == draw
-        correct[part] = head.logits(embeddings[part]).argmax(axis=1) == targets[part]
+        logits = views.changed(itemgetter(part)).logits(head, embeddings[part])
+        correct[part] = logits.argmax(axis=1) == targets[part]
     return correct
 
 

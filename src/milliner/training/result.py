@@ -21,6 +21,10 @@ class TrainResult:
     labels: tuple[str, ...]
     samples: int
     set_aside: Mapping[str, str]
+    init: Mapping[str, str]
+    """Label to the ImageNet class that means it, as was asked."""
+    warm: bool
+    """Whether the head began as these; not where the backbone's ImageNet classifier is more than one layer."""
     seconds: Mapping[str, float]
     """`embed`, `fit` (cross-validation and the final head), `fine-tune` and `int8` where asked for, and `total`."""
     choice: Choice
@@ -48,6 +52,8 @@ class TrainResult:
             "model": str(self.model),
             "labels": list(self.labels),
             "samples": self.samples,
+            "init": dict(self.init),
+            "warm_start": self.warm,
             "seconds": dict(self.seconds),
             "cross_validated": self.choice.metrics(),
             **self.reliability.metrics(),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from milliner.images.resize import ResizePolicy
 from milliner.probe.head import Head
+from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.training.export import Body
 from milliner.training.reliability import Reliability
 
@@ -26,5 +27,7 @@ class Solution:
     """When to believe it."""
     metrics: Mapping[str, Any]
     """For the metadata: figures from inside the training split."""
+    views: OtherViews = NO_VIEWS
+    """Of the same pictures."""
     tuned: bool = False
     """Whether the body's weights were trained on."""

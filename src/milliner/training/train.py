@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
+from milliner.images.views import VIEWS, WHOLE
 from milliner.probe.cache import default_cache
 from milliner.probe.embed import Embedded, embed
+from milliner.probe.views import OtherViews
 from milliner.shards.dataset import open_dataset
 from milliner.training.backbones import Request, Settled, begin_as
 from milliner.training.export import export
@@ -34,6 +37,7 @@ from milliner.training.refusals import (
 )
 from milliner.training.result import TrainResult as TrainResult
 from milliner.training.runs import Run, content_hash, record, sha256_of
+from milliner.training.search import Given
 from milliner.training.solution import Solution
 from milliner.training.stopwatch import Stopwatch
 from milliner.training.wishes import Wishes
@@ -46,6 +50,10 @@ def train(
     init: Mapping[str, str] | None = None,
     wishes: Wishes | None = None,
     size: int | None = None,
+    pooling: str | None = None,
+    views: str | None = None,
+    average_views: bool = False,
+    budget: float | None = None,
     backbone: str = DEFAULT,
     weights: str | Path | None = None,
     seed: int = 0,
@@ -69,6 +77,13 @@ def train(
         wishes: what is stated of its classes' recall, false alarms, costs and weights, and of when to abstain.
         size: pixels a side of the square that the network sees, a multiple of the backbone's stride; the backbone's
             own when left out.
+        pooling: how a map's cells become one row: ``average``, ``generalised-mean``, ``maximum``, or ``both`` (average
+            and maximum behind one another); the backbone's own when left out.
+        views: what the head is fitted to besides the whole pictures: ``mirror``, ``crops`` or, when left out, ``none``.
+        average_views: the model's answers are averaged over the whole picture and its views, which takes so many times
+            as long.
+        budget: seconds in which of `size`, `pooling` and `views` those that are left out are chosen by
+            cross-validation; see `search`.
         backbone: a name of `list_backbones`, ``onnx:FILE``, ``hf:REPO`` or ``timm:NAME``; ``auto`` compares those
             that are here by cross-validation.
         weights: a checkpoint of the same network in place of the published weights.
@@ -92,7 +107,8 @@ def train(
     watch = Stopwatch()
     check_seed(seed)
     check_types(init, wishes, size, fine_tune)
-    path, request = check_model_path(into), Request.of(backbone, weights, size, init or {})
+    path, given = check_model_path(into), Given(size, pooling, views, average_views)
+    request = Request.of(backbone, weights, init or {}, given, budget)
     wishes = wishes or Wishes()
     if fine_tune is not None:
         check_fine_tuning(fine_tune, request)
@@ -106,10 +122,14 @@ def train(
     with start_engine(engine) as spread:
         settled = request.settle(samples, memory, seed, progress, spread)
         net, policy = settled.net, settled.policy
-        embedded = embed(samples, net, policy, memory, progress, spread)
+        embedded, *others = (
+            embed(samples, net, policy, memory, progress, spread, view) for view in (WHOLE, *VIEWS[settled.views])
+        )
     watch.lap("embed")
 
-    check_embedded(samples, embedded, memory)
+    for each in (embedded, *others):
+        check_embedded(samples, each, memory)
+    beside = OtherViews(tuple(each.embeddings for each in others), settled.averaged)
     start = begin_as(net, named)
     fitted = fit(
         embedded.embeddings,
@@ -120,9 +140,10 @@ def train(
         widths=net.widths,
         named=start,
         wishes=wishes,
+        views=beside,
     )
     check_head(fitted.head)
-    solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.reliability, fitted.metrics())
+    solution = Solution(net, fitted.head, policy, embedded.embeddings, fitted.reliability, fitted.metrics(), beside)
     watch.lap("fit")
 
     tuner = Tuner(net, fine_tune, policy, wishes, start, seed, memory, path, progress) if fine_tune else None
@@ -162,6 +183,8 @@ def train(
         labels=samples.labels,
         samples=len(embedded.targets),
         set_aside=embedded.set_aside,
+        init=named,
+        warm=start is not None,
         seconds=seconds,
         choice=fitted.choice,
         reliability=solution.reliability,
@@ -191,13 +214,14 @@ def _metadata(
         resize=solution.policy,
         backbone=BackboneIdentity(settled.net.name, settled.net.sha256, solution.tuned),
         operating_point=solution.reliability.point,
+        views=VIEWS[settled.views] if settled.averaged else (),
         init=settings["init"],
         dataset=described,
         trained_on=PictureSet.of(embedded.sha256 if len(embedded.sha256) <= MAX_PICTURES else ()),
         metrics={**solution.metrics, **settled.metrics},
         lineage={
             "milliner": __version__,
-            **{name: settings[name] for name in ("seed", "strength", "width")},
+            **{name: settings[name] for name in ("seed", "strength", "width", "pooling", "views")},
             "run": content_hash(settings, described),
             **wishes.lineage(),
             **settled.lineage,
@@ -210,4 +234,5 @@ def _export(path: Path, solution: Solution, metadata: Metadata, samples: Dataset
     rows = compared_rows(embedded)
     pictures = [samples[place].encoded for place in embedded.places[rows]]
     distance = solution.reliability.limit.distance
-    return export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[rows], distance)
+    views = solution.views.changed(itemgetter(rows))
+    return export(path, solution.body, solution.head, metadata, pictures, solution.embeddings[rows], distance, views)

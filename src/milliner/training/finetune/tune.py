@@ -12,6 +12,7 @@ from onnx import ModelProto
 
 from milliner import __version__
 from milliner.backbones.backbone import Backbone
+from milliner.backbones.pooling import Block
 from milliner.core.errors import DatasetError, ModelError, SettingsError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import Progress
@@ -53,8 +54,8 @@ class Tuned:
 
     model: ModelProto
     """The backbone's own graph with other weights."""
-    width: int
-    """Channels of its features."""
+    blocks: tuple[Block, ...]
+    """The parts of its embedding."""
     head: Head
     policy: ResizePolicy
     embeddings: NDArray[np.float32]
@@ -134,6 +135,11 @@ def _words(figures: Figures) -> str:
 
 def check_fine_tuning(settings: FineTuning, request: Request) -> None:
     """Raises SettingsError, before any work is done, where fine-tuning cannot be done as asked."""
+    given = request.given
+    if given.views not in (None, "none") or request.budget is not None:
+        raise SettingsError(
+            "Fine-tuning sees views of its own; leave views and the budget out, and choose size and pooling by hand."
+        )
     if request.net is not None and settings.size is not None:
         request.net.input.resize(settings.size, request.net.name)
     try:
@@ -200,7 +206,7 @@ class Tuner:
         logits = network.head.logits(network.embeddings[held_out])
         tuned = Figures.of(logits, truth)
         kept = network if tuned.beats(linear) else None
-        features = network.embeddings[held_out, : self.net.width]
+        features = network.embeddings[held_out, : self.net.widths[0]]
         known = self._reliability(logits, features, truth, samples.labels) if kept else None
         return FineTuned(self.settings, fitted.epochs, fitted.best, linear, tuned, kept, held_out, logits, known)
 
@@ -291,7 +297,7 @@ class Tuner:
                 advance()
         embeddings = np.stack(found)
         _check_parity(network, pictures, embeddings)
-        return Tuned(graph, self.net.width, head, pictures.policy, embeddings)
+        return Tuned(graph, self.net.blocks, head, pictures.policy, embeddings)
 
 
 def _check_parts(pictures: Pictures) -> None:
