@@ -27,7 +27,7 @@ BENCHES = {
     "finetuning": "Training the whole network on",
     "peers": "Against others, on the same split",
     "scale": "Very many pictures, very many classes",
-    "choices": "How resolution and pooling were chosen",
+    "choices": "How resolution, pooling and views were chosen",
 }
 
 

@@ -1,46 +1,47 @@
-"""How resolution and pooling were chosen: cross-validation on training lists, never a test list."""
+"""How resolution, pooling and views were chosen: cross-validation on training lists, never a test list."""
 
-import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 import milliner as mn
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.backbones.pooling import EVERY, POOLINGS, columns
 from milliner.core.sample import Dataset
-from milliner.probe.choose import choose
-from milliner.probe.embed import embed
+from milliner.curation.shoots import shoots
+from milliner.images.resize import DEFAULT_SIZE
+from milliner.images.views import VIEWS
+from milliner.probe.choose import choose, clearly_better
+from milliner.probe.embed import embed, embed_views
+from milliner.probe.views import OtherViews
 from milliner.shards.dataset import open_dataset
 
 SIZES = (224, 320, 384, 448, 512, 640)
 SEEDS = (0, 1, 2)
 
+Groups = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class _Trial:
-    """One setting on one training list, means over the seeds."""
+    """One setting on one training list, over the seeds."""
 
     dataset: str
     size: int
     pooling: str
-    samples: int
-    accuracy: float
-    log_loss: float
     rate: float
-
-    @property
-    def standard_error(self) -> float:
-        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.samples)
+    accuracy: float
+    losses: NDArray[np.float32]
+    """[n] of the pictures, means over the seeds."""
 
     def figure(self) -> Figure:
-        text = f"accuracy {self.accuracy:.4f}, log loss {self.log_loss:.4f} ({self.rate:.0f} images/s)"
+        text = f"accuracy {self.accuracy:.4f}, log loss {self.losses.mean():.4f} ({self.rate:.0f} images/s)"
         return Figure(f"{self.dataset}, {self.size} pixels, {self.pooling}", text)
 
 
@@ -48,49 +49,68 @@ def measure() -> list[Figure]:
     """Cross-validated accuracy and log loss on two training lists, and what the rule makes of them."""
     folder = DATA / "helmets"
     with tempfile.TemporaryDirectory() as scratch:
-        mn.pack(folder, into=scratch, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
+        place = Path(scratch)
+        mn.pack(folder, into=place, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
         datasets = {
-            "helmets": open_dataset(Path(scratch) / "train.rec"),
+            "helmets": open_dataset(place / "train.rec"),
             "ants-bees": open_dataset(DATA / "ants-bees" / "train"),
         }
-        trials = [
-            trial
-            for (name, dataset), size in product(datasets.items(), SIZES)
-            for trial in _try(name, dataset, size, Path(scratch))
-        ]
-    rule = (
-        "the smallest size within one standard error of the best accuracy on every list; of those, the least log loss"
-    )
-    return [*(trial.figure() for trial in trials), Figure(rule, _chosen(trials))]
+        groups = {name: _groups(dataset, place) for name, dataset in datasets.items()}
+        trials = {
+            name: [trial for size in SIZES for trial in _try(name, dataset, size, groups[name], place)]
+            for name, dataset in datasets.items()
+        }
+        views = [each for name, dataset in datasets.items() for each in _views(name, dataset, groups[name], place)]
+    chosen = [
+        Figure(f"{name}: the cheapest within one standard error of the least log loss", _chosen(found))
+        for name, found in trials.items()
+    ]
+    return [*(trial.figure() for found in trials.values() for trial in found), *chosen, *views]
 
 
 def _chosen(trials: list[_Trial]) -> str:
-    best = {
-        name: max((t for t in trials if t.dataset == name), key=lambda t: t.accuracy)
-        for name in ("helmets", "ants-bees")
-    }
-    settings: dict[tuple[int, str], list[_Trial]] = {}
-    for trial in trials:
-        settings.setdefault((trial.size, trial.pooling), []).append(trial)
-    good = {
-        setting: sum(trial.log_loss for trial in found)
-        for setting, found in settings.items()
-        if all(t.accuracy >= best[t.dataset].accuracy - best[t.dataset].standard_error for t in found)
-    }
-    size, pooling = min(good, key=lambda setting: (setting[0], good[setting]))
-    return f"{size} pixels, {pooling}"
+    """As a search within a budget takes it."""
+    best = min(trials, key=lambda trial: float(trial.losses.mean()))
+    good = [trial for trial in trials if not clearly_better(best.losses, trial.losses)]
+    taken = min(good, key=lambda trial: (trial.size, trial.pooling != "generalised-mean", float(trial.losses.mean())))
+    return f"{taken.size} pixels, {taken.pooling}"
 
 
-def _try(name: str, dataset: Dataset, size: int, scratch: Path) -> Iterator[_Trial]:
+def _groups(dataset: Dataset, place: Path) -> Groups:
+    """Which pictures are left out together, by the default embedding."""
+    net = backbone(DEFAULT)
+    embedded = embed(dataset, net, net.input.resize(None, net.name), place / "cache.sqlite")
+    labels = [dataset.labels[target] for target in embedded.targets]
+    return shoots(embedded.embeddings[:, : net.widths[0]], labels)
+
+
+def _try(name: str, dataset: Dataset, size: int, groups: Groups, place: Path) -> Iterator[_Trial]:
     """Every pooling at one size; whether a head sees the finer map as well is chosen as training chooses it."""
     start, net = perf_counter(), backbone(DEFAULT)
     every = net.pooled(EVERY)
-    embedded = embed(dataset, every, every.input.resize(size, every.name), scratch / "cache.sqlite")
-    rate = len(dataset) / (perf_counter() - start)
+    embedded = embed(dataset, every, every.input.resize(size, every.name), place / "cache.sqlite")
+    rate, classes = len(dataset) / (perf_counter() - start), len(dataset.labels)
     for pooling, statistics in POOLINGS.items():
         own = net.pooled(statistics)
-        embeddings = embedded.embeddings[:, columns(every.blocks, own.blocks)]
-        found = [choose(embeddings, embedded.targets, len(dataset.labels), seed, widths=own.widths) for seed in SEEDS]
+        seen = embedded.embeddings[:, columns(every.blocks, own.blocks)]
+        found = [choose(seen, embedded.targets, classes, seed, widths=own.widths, groups=groups) for seed in SEEDS]
         accuracy = float(np.mean([choice.accuracy for choice in found]))
-        log_loss = float(np.mean([choice.log_loss for choice in found]))
-        yield _Trial(name, size, pooling, len(dataset), accuracy, log_loss, rate)
+        losses = [choice.losses[np.argsort(choice.looked.rows)] for choice in found]
+        yield _Trial(name, size, pooling, rate, accuracy, np.asarray(np.mean(losses, axis=0), np.float32))
+
+
+def _views(name: str, dataset: Dataset, groups: Groups, place: Path) -> Iterator[Figure]:
+    """The default size and pooling with each choice of views, only taught and averaged as well."""
+    net, classes = backbone(DEFAULT), len(dataset.labels)
+    for views, shown in VIEWS.items():
+        policy = net.input.resize(None, net.name)
+        whole, others = embed_views(dataset, net, policy, place / "cache.sqlite", shown)
+        for averaged in (False, True) if shown else (False,):
+            beside = OtherViews(tuple(each.embeddings for each in others), averaged)
+            found = [
+                choose(whole.embeddings, whole.targets, classes, seed, widths=net.widths, groups=groups, views=beside)
+                for seed in SEEDS
+            ]
+            accuracy, log_loss = (np.mean([[each.accuracy, each.log_loss] for each in found], axis=0)).tolist()
+            used = f"views {views}{', averaged' if averaged else ''}"
+            yield Figure(f"{name}, {DEFAULT_SIZE} pixels, {used}", f"accuracy {accuracy:.4f}, log loss {log_loss:.4f}")

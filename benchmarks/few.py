@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import DATA, Figure
 from milliner.backbones.backbone import DEFAULT, backbone
-from milliner.images.views import VIEWS, WHOLE
-from milliner.probe.embed import Embedded, embed
+from milliner.images.views import VIEWS
+from milliner.probe.embed import Embedded, embed_views
 from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.shards.dataset import open_dataset
 from milliner.training.backbones import begin_as
@@ -71,18 +71,17 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _embedded() -> list[Embedded]:
-    """The whole pictures, and then their views."""
+def _embedded() -> tuple[Embedded, list[Embedded]]:
+    """The whole pictures, and their views."""
     with tempfile.TemporaryDirectory() as scratch:
         dataset, cache = open_dataset(DATA / "helmets"), Path(scratch) / "cache.sqlite"
         net = backbone(DEFAULT)
-        policy = net.input.resize(None, net.name)
-        return [embed(dataset, net, policy, cache, view=view) for view in (WHOLE, *VIEWS[VIEWS_AVERAGED])]
+        return embed_views(dataset, net, net.input.resize(None, net.name), cache, VIEWS[VIEWS_AVERAGED])
 
 
-def _draw(embedded: list[Embedded], way: _Way, size: int, seed: int) -> float:
+def _draw(embedded: tuple[Embedded, list[Embedded]], way: _Way, size: int, seed: int) -> float:
     """Accuracy on all that the draw left."""
-    net, random, (whole, *others) = backbone(DEFAULT), np.random.default_rng(seed), embedded
+    net, random, (whole, others) = backbone(DEFAULT), np.random.default_rng(seed), embedded
     order = random.permutation(len(whole.targets))
     drawn = np.concatenate([order[whole.targets[order] == label][:size] for label in (0, 1)])
     rest = np.setdiff1d(order, drawn)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import milliner as mn
 from benchmarks.figures import DATA, Figure
+from milliner.images.resize import DEFAULT_SIZE
 from milliner.training.finetune.figures import Figures
 
 SIZE = 384
-"""Pixels a side; 512, the linear head's, would take twice as long on two cores."""
+"""Pixels a side; the linear head's 512 would take twice as long."""
 
 
 def measure() -> list[Figure]:
@@ -35,7 +36,7 @@ def measure() -> list[Figure]:
         Figure(
             f"fine-tuned, best epoch {found.best}, on {found.tuned.pictures} held-out pictures", _words(found.tuned)
         ),
-        Figure("linear head at 512 pixels on the same pictures", _words(found.linear)),
+        Figure(f"linear head at {DEFAULT_SIZE} pixels on the same pictures", _words(found.linear)),
         Figure("written is the", kept),
         Figure("what was written, on `test.lst`", f"accuracy {tested.accuracy:.4f}, log loss {tested.log_loss:.4f}"),
     ]

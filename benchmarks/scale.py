@@ -9,7 +9,8 @@ from benchmarks.figures import Figure
 WIDTHS = (1280, 1952)
 """Of the default backbone's embeddings: the features, and with the finer map."""
 
-CODE = """
+CODE = f"""
+WIDTHS = {WIDTHS}
 import json, sys
 from time import perf_counter
 import numpy as np
@@ -19,20 +20,20 @@ from milliner.training.fit import chosen_head
 samples, classes = int(sys.argv[1]), int(sys.argv[2])
 random = np.random.default_rng(0)
 targets = np.arange(samples) % classes
-centres = random.random((classes, 1952), np.float32) * np.float32(0.15 if classes < 100 else 0.4)
-embeddings = np.empty((samples, 1952), np.float32)
+centres = random.random((classes, WIDTHS[-1]), np.float32) * np.float32(0.15 if classes < 100 else 0.4)
+embeddings = np.empty((samples, WIDTHS[-1]), np.float32)
 for first in range(0, samples, 10_000):
     part = slice(first, first + 10_000)
-    noise = random.standard_normal((len(targets[part]), 1952), np.float32)
+    noise = random.standard_normal((len(targets[part]), WIDTHS[-1]), np.float32)
     embeddings[part] = np.maximum(noise * np.float32(0.5) + centres[targets[part]], 0)
 start = perf_counter()
-choice = choose(embeddings, targets, classes, seed=0, widths=(1280, 1952))
+choice = choose(embeddings, targets, classes, seed=0, widths=WIDTHS)
 chosen = perf_counter()
 head = chosen_head(embeddings, targets, classes, choice, BALANCED, None)
 end = perf_counter()
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps({"choose": chosen - start, "fit": end - chosen, "peak": peak / 1024 / 1024,
-                  "accuracy": choice.accuracy, "strength": choice.strength}))
+print(json.dumps({{"choose": chosen - start, "fit": end - chosen, "peak": peak / 1024 / 1024,
+                  "accuracy": choice.accuracy, "strength": choice.strength}}))
 """
 
 

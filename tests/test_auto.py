@@ -130,7 +130,7 @@ def test_a_size_that_none_can_see_is_explained(tmp_path: Path) -> None:
     samples = open_dataset(tinted(tmp_path / "pictures", "red", "green"))
     with pytest.raises(SettingsError, match="No backbone that is here takes squares of 65 pixels"):
         chosen(samples, tmp_path, size=65)
-    with pytest.raises(DatasetError, match="two classes with two usable pictures"):
+    with pytest.raises(DatasetError, match="has 1 usable picture"):
         chosen(open_dataset(tinted(tmp_path / "few", "red", "green", count=1)), tmp_path)
 
 

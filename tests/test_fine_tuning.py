@@ -270,6 +270,14 @@ def test_training_without_it_needs_no_torch(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_another_pooling_is_trained_on_as_well(stripes: Path, tmp_path: Path) -> None:
+    found = tune(stripes, tmp_path / "m.onnx", pooling="both")
+    assert found.fine_tuning is not None
+    assert found.fine_tuning.kept
+    assert found.difference <= 1e-4
+    assert milliner.load(found.model).metadata.lineage["pooling"] == "both"
+
+
 def test_what_classes_count_counts_for_the_whole_network_too(stripes: Path, tmp_path: Path) -> None:
     brief = replace(TUNING, epochs=1)
     equal = tune(stripes, tmp_path / "equal.onnx", brief).fine_tuning

@@ -93,7 +93,7 @@ JOINED = (
 def test_networks_of_many_parts_compute_the_same_in_8_bits(rule: str, runtime: str) -> None:
     model = network(*JOINED)
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
-    layout = lay_out(model.graph, frozenset())
+    layout = lay_out(model.graph)
     quantised = rewrite(model, layout, calibrate(model, layout, images).grids(rule))
     onnx.checker.check_model(quantised, full_check=True)
     assert {node.op_type for node in quantised.graph.node}.isdisjoint({"Relu", "Clip"})
@@ -110,18 +110,18 @@ def test_a_clipping_that_others_read_stays() -> None:
         helper.make_node("Sub", ["positive", "first"], ["out"]),
     ]
     model = network(nodes, {"a": kernel(1, 4, 3, 3, 3)})
-    assert lay_out(model.graph, frozenset()).clipped == frozenset()
+    assert lay_out(model.graph).clipped == frozenset()
     onto_the_output = network([*nodes[:1], helper.make_node("Relu", ["first"], ["out"])], {"a": kernel(1, 4, 3, 3, 3)})
-    assert lay_out(onto_the_output.graph, frozenset()).clipped == frozenset()
+    assert lay_out(onto_the_output.graph).clipped == frozenset()
 
 
 def test_networks_that_cannot_be_quantised_are_refused() -> None:
     bare = network([helper.make_node("Identity", ["planes"], ["out"])], {})
     with pytest.raises(ModelError, match="no convolution"):
-        lay_out(bare.graph, frozenset())
+        lay_out(bare.graph)
     old = network([helper.make_node("Conv", ["planes", "a"], ["out"])], {"a": kernel(1, 4, 3, 3, 3)}, opset=11)
     with pytest.raises(ModelError, match="operator set 13"):
-        rewrite(old, lay_out(old.graph, frozenset()), {})
+        rewrite(old, lay_out(old.graph), {})
 
 
 @settings(deadline=None)
@@ -188,6 +188,20 @@ def test_the_same_pictures_and_seed_give_the_same_bytes(
 ) -> None:
     quantise(small_model, pictures, into=tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == small_int8.read_bytes()
+
+
+@pytest.mark.parametrize("pooling", ["generalised-mean", "both"])
+def test_the_head_stays_as_it_is_however_maps_are_pooled(pooling: str, pictures: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"size": 64, "pooling": pooling, "int8": True, "cache": tmp_path / "c.sqlite"}
+    result = train(pictures, into=tmp_path / "m.onnx", **options)
+    assert result.int8 is not None
+    graph = onnx.load(result.int8.model).graph
+    weights = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    heads = [node for node in graph.node if node.op_type == "Conv" and node.output[0].startswith("head.")]
+    others = [node for node in graph.node if node.op_type == "Conv" and not node.output[0].startswith("head.")]
+    assert len(heads) == (2 if pooling == "both" else 1)
+    assert {weights.get(node.input[1]) for node in heads} == {onnx.TensorProto.FLOAT}
+    assert onnx.TensorProto.FLOAT not in {weights.get(node.input[1]) for node in others}
 
 
 def ruined(model: onnx.ModelProto, layout: Any, grids: dict[str, Grid]) -> onnx.ModelProto:

@@ -1,9 +1,11 @@
 """Size, pooling and views chosen within a budget: what is tried, what is taken, and what is told."""
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +14,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import milliner as mn
-from milliner.backbones.backbone import backbone
+from milliner.backbones.backbone import Backbone, backbone
 from milliner.backbones.pooling import EVERY, POOLINGS, columns
 from milliner.cli.main import call
+from milliner.core.errors import MillinerError
 from milliner.core.parallel import ordered_map
 from milliner.core.progress import silent
+from milliner.probe.embed import Embedder
 from milliner.runtimes.runtime import open_runtime
 from milliner.shards.dataset import open_dataset
-from milliner.training.search import Given, Search, Setting, Trial, cheapest_of_the_best
+from milliner.training.given import Given
+from milliner.training.search import Search, Setting, Trial, cheapest_of_the_best
 
 NET = backbone("efficientnet_lite0")
 
@@ -65,28 +70,29 @@ def test_one_embedding_holds_that_of_every_pooling(pooling: str) -> None:
     np.testing.assert_allclose(whole[:, columns(every.blocks, own.blocks)], alone, atol=1e-5)
 
 
-def search(pictures: Path, given: Given, budget: float, cache: Path) -> Search:
-    return Search.on(open_dataset(pictures), NET, given, budget, cache, 0, silent, ordered_map)
+def search(pictures: Path, given: Given, cache: Path, net: Backbone = NET) -> Search:
+    return Search.on(open_dataset(pictures), net, given, cache, 0, silent, ordered_map)
 
 
 def test_every_setting_is_told_and_one_that_was_asked_for_is_not_searched(
     class_folders: Callable[..., Path], tmp_path: Path
 ) -> None:
     pictures = class_folders(red=6, blue=5)
-    found = search(pictures, Given(size=64), 600, tmp_path / "c.sqlite").run()
+    found = search(pictures, Given(size=64, budget=600), tmp_path / "c.sqlite").run()
     assert {each.setting.size for each in found.trials} == {64}
     assert sum(each.setting.views == "none" for each in found.trials) == 4
     assert {each.setting.views for each in found.trials} == {"none", "mirror", "crops"}
     assert all(each.accuracy is not None for each in found.trials)
     assert found.pictures == 11
-    given = search(pictures, Given(size=64, pooling="both", views="none"), 600, tmp_path / "c.sqlite").run()
+    fixed = Given(size=64, pooling="both", views="none", budget=600)
+    given = search(pictures, fixed, tmp_path / "c.sqlite").run()
     assert [each.setting for each in given.trials] == [Setting(64, "both", "none")] == [given.setting]
     assert "lowest log loss" in given.sentence
 
 
 def test_averaged_views_cost_a_network_each(class_folders: Callable[..., Path], tmp_path: Path) -> None:
-    given = Given(size=64, pooling="average", averaged=True)
-    found = search(class_folders(red=6, blue=5), given, 600, tmp_path / "c.sqlite").run()
+    given = Given(size=64, pooling="average", averaged=True, budget=600)
+    found = search(class_folders(red=6, blue=5), given, tmp_path / "c.sqlite").run()
     costs = {each.setting.views: each.giga_multiplications for each in found.trials}
     assert costs["crops"] == costs["mirror"] == pytest.approx(2 * costs["none"], rel=0.01)
 
@@ -95,19 +101,68 @@ def test_without_time_the_first_size_alone_is_tried_and_the_others_say_why(
     class_folders: Callable[..., Path], tmp_path: Path
 ) -> None:
     pictures = class_folders(red=6, blue=5)
-    start = perf_counter()
-    found = search(pictures, Given(), 1e-3, tmp_path / "c.sqlite").run()
-    assert perf_counter() - start < 60
-    tried = [each for each in found.trials if each.accuracy is not None]
-    assert {each.setting.size for each in tried} == {512}
+    found = search(pictures, Given(budget=1e-3), tmp_path / "c.sqlite").run()
+    (tried,) = [each for each in found.trials if each.accuracy is not None]
+    assert tried.setting.size == 512
     left = [each for each in found.trials if each.accuracy is None]
     assert {each.setting.size for each in left} >= {256, 384, 640}
     assert all("s were left" in each.left_out for each in left)
+    assert len(found.metrics()["trials"]) == 1, "how long things would have taken is not the model's"
     assert json.loads(json.dumps(found.to_json())) == found.to_json()
 
 
-def test_small_things_make_it_take_more_pixels(tmp_path: Path) -> None:
-    """A dot of two pixels in a large picture is lost at a quarter of the size."""
+def test_views_that_were_asked_for_are_taken_whatever_the_others_give(
+    class_folders: Callable[..., Path], tmp_path: Path
+) -> None:
+    pictures = class_folders(red=6, blue=5)
+    for averaged, budget in ((False, 600), (True, 600), (True, 1e-3)):
+        given = Given(size=64, pooling="average", views="crops", averaged=averaged, budget=budget)
+        found = search(pictures, given, tmp_path / "c.sqlite").run()
+        assert found.setting == Setting(64, "average", "crops")
+        assert [each.setting for each in found.trials] == [found.setting]
+
+
+def test_a_network_of_one_size_is_tried_at_that_one(class_folders: Callable[..., Path], tmp_path: Path) -> None:
+    class Fixed(type(NET)):  # type: ignore[misc]
+        input = replace(NET.input, size=96, fixed=True)
+
+    found = search(class_folders(red=6, blue=5), Given(views="none", budget=600), tmp_path / "c.sqlite", Fixed()).run()
+    assert {each.setting.size for each in found.trials} == {96}
+
+
+def test_sizes_are_tried_once(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    class Small(type(NET)):  # type: ignore[misc]
+        input = replace(NET.input, size=64)
+
+    sizes = search(class_folders(red=3, blue=3), Given(budget=1), tmp_path / "c.sqlite", Small())._sizes()
+    assert sizes[0] == 64
+    assert len(set(sizes)) == len(sizes)
+
+
+@pytest.mark.parametrize("options", [{"size": 64, "budget": 600}, {"size": 64, "backbone": "auto"}])
+def test_embeddings_that_are_no_numbers_end_in_one_sentence(
+    options: dict[str, Any], class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Embedder, encoded: bytes) -> tuple[str, Any]:
+        return hashlib.sha256(encoded).hexdigest(), np.full(self.backbone.open().embedding_width, np.nan, np.float32)
+
+    monkeypatch.setattr(Embedder, "__call__", broken)
+    with pytest.raises(MillinerError, match="are not finite numbers"):
+        mn.train(class_folders(red=6, blue=5), into=tmp_path / "m.onnx", cache=tmp_path / "c.sqlite", **options)
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_with_time_enough_the_same_gives_the_same_bytes(class_folders: Callable[..., Path], tmp_path: Path) -> None:
+    pictures = class_folders(red=6, blue=5)
+    first, again = (
+        mn.train(pictures, into=tmp_path / name, size=64, budget=600, cache=tmp_path / "c.sqlite").model.read_bytes()
+        for name in ("first.onnx", "again.onnx")
+    )
+    assert first == again
+
+
+def test_small_things_show_at_the_larger_size_alone(tmp_path: Path) -> None:
+    """Dots of three pixels in a large picture are lost at a quarter of the size."""
     random = np.random.default_rng(0)
     for label, colour in (("dot", (255, 255, 255)), ("none", None)):
         (tmp_path / "pictures" / label).mkdir(parents=True)
@@ -119,7 +174,7 @@ def test_small_things_make_it_take_more_pixels(tmp_path: Path) -> None:
                     pixels[y : y + 3, x : x + 3] = colour
             Image.fromarray(pixels).save(tmp_path / "pictures" / label / f"{number}.png")
     tried = [
-        search(tmp_path / "pictures", Given(size=size, views="none"), 600, tmp_path / "c.sqlite").run().trials[0]
+        search(tmp_path / "pictures", Given(size, views="none", budget=600), tmp_path / "c.sqlite").run().trials[0]
         for size in (32, 128)
     ]
     assert tried[0].log_loss is not None

@@ -148,7 +148,7 @@ def test_a_head_that_is_not_finite_is_never_written(tmp_path: Path, monkeypatch:
     refused(Pictures("ab", "aaabbb"), tmp_path, ModelError, "not finite, so no model was written")
 
 
-@pytest.mark.parametrize("step", ["embed", "check_embedded", "fit", "check_head", "content_hash", "export"])
+@pytest.mark.parametrize("step", ["embed_views", "check_embedded", "fit", "check_head", "content_hash", "export"])
 def test_whichever_step_fails_no_model_and_no_run_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +15,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import milliner as mn
+from milliner.backbones.backbone import backbone
 from milliner.classifier.metadata import Metadata
+from milliner.classifier.model import Model
 from milliner.cli.main import call
-from milliner.core.errors import SettingsError
+from milliner.core.errors import DatasetError, SettingsError
 from milliner.images.decode import decode
 from milliner.images.views import VIEWS, WHOLE, View, check_views, named
+from milliner.probe import embed as embedding
 from milliner.probe.choose import choose
 from milliner.probe.head import Head
 from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.runtimes.runtime import open_runtime
+from milliner.shards.dataset import open_dataset
 from milliner.training.finetune.settings import FineTuning
 from milliner.training.learning_curve import fit_with, learning_curve
 from milliner.training.train import TrainResult
@@ -59,9 +64,10 @@ def test_the_whole_is_the_picture_itself() -> None:
 def test_views_are_named_in_files_and_others_are_refused() -> None:
     for views in VIEWS.values():
         assert named([view.name for view in views]) == views
-    for wrong in (["whole"], ["corner"], ["centre", "centre"], [3]):
+    wrong: list[Any]
+    for wrong in (["whole"], ["corner"], ["centre", "centre"], [3], [[]], [{}]):
         with pytest.raises(ValueError, match="none that are known"):
-            named(wrong)  # type: ignore[arg-type]
+            named(wrong)
     with pytest.raises(SettingsError, match="choose one of: none, mirror, crops"):
         check_views("tiles")
 
@@ -187,6 +193,19 @@ def test_evaluation_and_card_obey_the_views(averaged: TrainResult, tmp_path: Pat
     assert "averaged over it and its views (centre)" in (tmp_path / "card.md").read_text(encoding="utf-8")
 
 
+def test_what_does_not_ask_for_answers_looks_once(averaged: TrainResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, real, looks = mn.load(averaged.model), Model._run, []
+
+    def counted(self: Model, square: Any, outputs: Any, alone: bool) -> Any:
+        looks.append(outputs)
+        return real(self, square, outputs, alone)
+
+    monkeypatch.setattr(Model, "_run", counted)
+    assert set(model.look(framed(), ["heatmap"])) == {"heatmap"}
+    assert set(model.look(framed(), ["probabilities"])) == {"probabilities"}
+    assert [len(each) for each in looks] == [1, 2, 1]
+
+
 def test_views_that_are_not_averaged_only_teach(class_folders: Callable[..., Path], tmp_path: Path) -> None:
     pictures = class_folders(red=6, blue=5)
     plain, taught = (
@@ -201,6 +220,23 @@ def test_views_that_are_not_averaged_only_teach(class_folders: Callable[..., Pat
     assert again.model.read_bytes() == taught.model.read_bytes()
 
 
+def test_pictures_that_change_between_two_views_are_not_mixed(
+    class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = class_folders(red=6, blue=5)
+    dataset, net = open_dataset(pictures), backbone("efficientnet_lite0")
+    policy, real = net.input.resize(SIZE, net.name), embedding.embed
+
+    def changing(*arguments: Any) -> Any:
+        found = real(*arguments)
+        (pictures / "red" / "000.jpg").write_bytes(noise_jpeg(77))
+        return found
+
+    monkeypatch.setattr(embedding, "embed", changing)
+    with pytest.raises(DatasetError, match="changed while it was read"):
+        embedding.embed_views(dataset, net, policy, tmp_path / "c.sqlite", VIEWS["crops"])
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -208,6 +244,10 @@ def test_views_that_are_not_averaged_only_teach(class_folders: Callable[..., Pat
         ({"average_views": True, "views": "none"}, "nothing to average over"),
         ({"views": "tiles"}, "choose one of: none, mirror, crops"),
         ({"pooling": "median"}, "choose one of: average, generalised-mean, maximum, both"),
+        ({"average_views": True, "views": "none", "budget": 60}, "nothing to average over"),
+        ({"pooling": ["both"]}, "pooling must be a name"),
+        ({"views": 1}, "views must be a name"),
+        ({"budget": "60"}, "budget must be a number of seconds"),
         ({"budget": 0}, "above 0 and at most"),
         ({"budget": float("nan")}, "above 0 and at most"),
         ({"views": "crops", "fine_tune": FineTuning()}, "Fine-tuning sees views of its own"),

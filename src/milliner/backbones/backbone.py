@@ -19,7 +19,7 @@ from milliner.core.progress import Progress, silent
 from milliner.images.cache import cache_folder
 from milliner.images.files import write_atomically
 
-GRAPH_VERSION: Final = 4
+GRAPH_VERSION: Final = 5
 """Raised when the same weights would be written as a different graph, so that cached graphs are made anew."""
 
 

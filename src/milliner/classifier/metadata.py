@@ -60,7 +60,7 @@ class Metadata:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Figures from inside the training split."""
     lineage: Mapping[str, Any] = field(default_factory=dict)
-    """Version, seed and regularisation strength that it was trained with."""
+    """Version, run and seed, and with which strength, width, pooling and views it was trained."""
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):

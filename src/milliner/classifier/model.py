@@ -146,13 +146,14 @@ class Model:
     ) -> dict[str, NDArray[np.float32]]:
         """The outputs for the whole picture, with the logits averaged over its views where the model has some."""
         views = self.metadata.views
-        if not views:
+        if not views or not {"logits", "probabilities"} & set(outputs):
             return self._run(square(WHOLE), outputs, alone)
         found = self._run(square(WHOLE), (*outputs, "logits"), alone)
         others = [self._run(square(view), ("logits",), alone)["logits"] for view in views]
-        logits = np.mean([found["logits"], *others], axis=0, dtype=np.float32)
+        logits = np.asarray(np.mean([found["logits"], *others], axis=0), np.float32)
         raised = np.exp(logits - logits.max())
-        return found | {"logits": logits, "probabilities": raised / raised.sum()}
+        found |= {"logits": logits, "probabilities": raised / raised.sum()}
+        return {name: found[name] for name in outputs}
 
     def _run(self, square: NDArray[np.uint8], outputs: Sequence[str], alone: bool) -> dict[str, NDArray[np.float32]]:
         return {name: value[0] for name, value in self._runtime.run(square[None], outputs, alone=alone).items()}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image
 
@@ -35,14 +35,11 @@ WHOLE: Final = View("whole")
 
 _MIRRORED: Final = View("mirrored", mirrored=True)
 _CENTRE: Final = View("centre", margin=0.125)
-"""The middle three quarters of both sides. Chosen by cross-validation on the helmets' training list among a half, two
-thirds, three quarters, and three quarters at the corners: answers averaged over it and the whole picture were wrong on
-1.5 % where those of the whole were on 2.0 %."""
+"""The middle three quarters of both sides, chosen by cross-validation on the helmets' training list among a half, two
+thirds and three quarters; what it gives is in benchmarks/RESULTS.md."""
 
 VIEWS: Final[Mapping[str, tuple[View, ...]]] = {"none": (), "mirror": (_MIRRORED,), "crops": (_CENTRE,)}
 """What there is to choose from, by name: the views besides the whole picture."""
-
-_BY_NAME: Final = {view.name: view for views in VIEWS.values() for view in views}
 
 
 def check_views(name: str) -> None:
@@ -51,8 +48,10 @@ def check_views(name: str) -> None:
         raise SettingsError(f"There are no views {name!r}; choose one of: {', '.join(VIEWS)}.")
 
 
-def named(names: Sequence[str]) -> tuple[View, ...]:
+def named(names: Sequence[Any]) -> tuple[View, ...]:
     """The views of these names; raises ValueError where there is none of that name, or one comes twice."""
-    if len(set(names)) != len(names) or not set(names) <= set(_BY_NAME):
-        raise ValueError(f"its views are none that are known: {', '.join(map(str, names))}")
-    return tuple(_BY_NAME[name] for name in names)
+    known = [view for views in VIEWS.values() for view in views]
+    found = tuple(view for name in names for view in known if view.name == name)
+    if len(found) != len(names) or len(set(found)) != len(found):
+        raise ValueError("its views are none that are known")
+    return found

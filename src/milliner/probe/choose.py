@@ -142,7 +142,7 @@ def choose(
             begin = max(0, strengths.index(best.strength) - 1) if best else 0  # wider ones need about as much
             problem = (see(embeddings), views.changed(see), targets[looked.rows], classes)
             found = _strength(*problem, width, looked, counted, strengths[begin:])
-            best = found if best is None or _clearly_better(found, best) else best
+            best = found if best is None or clearly_better(found.losses, best.losses) else best
             advance(len(strengths))
     if best is None:
         raise ValueError("there is no width to choose from")
@@ -190,7 +190,7 @@ def _strength(
     return best
 
 
-def _clearly_better(found: Choice, simpler: Choice) -> bool:
-    """Whether the losses differ by more than one standard error of their mean difference."""
-    gains = simpler.losses - found.losses
+def clearly_better(losses: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
+    """Whether [n] losses are lower than others of the same samples by more than one standard error of their gap."""
+    gains = others - losses
     return bool(gains.mean() > gains.std() / math.sqrt(len(gains)))

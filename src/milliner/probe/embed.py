@@ -1,7 +1,7 @@
 """Runs a dataset through the frozen backbone, or takes from the cache what went through it before."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from milliner.backbones.backbone import GRAPH_VERSION, Backbone, Reference
-from milliner.core.errors import UnreadableImageError
+from milliner.core.errors import DatasetError, UnreadableImageError
 from milliner.core.parallel import Spread, ordered_map
 from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset, fingerprint
@@ -123,6 +123,22 @@ def embed(
                 rows[place] = _Row(dataset.key(place), sha256, found)
             advance()
     return _gather([rows[place] for place in range(len(dataset))], dataset, backbone.embedding_width)
+
+
+def embed_views(
+    dataset: Dataset,
+    backbone: Backbone,
+    policy: ResizePolicy,
+    cache_file: Path,
+    views: Sequence[View],
+    progress: Progress = silent,
+    spread: Spread = ordered_map,
+) -> tuple[Embedded, list[Embedded]]:
+    """The whole pictures and other views of the same ones; raises DatasetError where they changed in between."""
+    whole, *others = (embed(dataset, backbone, policy, cache_file, progress, spread, view) for view in (WHOLE, *views))
+    if any(each.sha256 != whole.sha256 for each in others):
+        raise DatasetError(f"{dataset.name} changed while it was read; run the same again.")
+    return whole, others
 
 
 def _remembered(dataset: Dataset, place: int, cache: EmbeddingCache, width: int) -> _Row | None:

@@ -31,6 +31,7 @@ from milliner.images.resize import MAX_SIZE
 from milliner.sources.label import checked_label
 from milliner.sources.web.manners import POLITE, Manners
 from milliner.training.finetune.settings import FineTuning
+from milliner.training.given import Given
 from milliner.training.wishes import DEFAULT_FAR, Wishes
 
 SETTINGS_NAME: Final = "milliner.toml"
@@ -120,13 +121,13 @@ class TrainSettings(_Strict):
     """The model abstains where the best two classes are closer."""
     abstain_far: Annotated[float, Field(ge=0, le=0.5)] = DEFAULT_FAR
     """The model abstains on what is unlike the training pictures: on this share of pictures like these."""
-    pooling: Literal["average", "generalised-mean", "maximum", "both"] | None = None
+    pooling: str | None = None
     """How a map becomes one row; the backbone's own where it is left out."""
-    views: Literal["none", "mirror", "crops"] | None = None
+    views: str | None = None
     """What the head is fitted to besides the whole pictures."""
     average_views: bool = False
     """Average answers over the picture and its views."""
-    budget: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    budget: float | None = None
     """Seconds in which size, pooling and views are chosen, where they are left out."""
     int8: bool = False
     """Write the model in 8-bit integers as well."""
@@ -164,6 +165,11 @@ class TrainSettings(_Strict):
         wish: dict[str, Any] = {str(info.field_name): value}
         _checked(lambda: Wishes(**wish))
         return value
+
+    @model_validator(mode="after")
+    def _check_given(self) -> Self:
+        _checked(Given(None, self.pooling, self.views, self.average_views, self.budget).check)
+        return self
 
     @property
     def wishes(self) -> Wishes:

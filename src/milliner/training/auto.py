@@ -22,7 +22,8 @@ from milliner.core.sample import Dataset
 from milliner.probe.choose import choose
 from milliner.probe.embed import embed
 from milliner.training.costs import Costs, not_embedded
-from milliner.training.picked import Picked, check_counts
+from milliner.training.picked import Picked
+from milliner.training.refusals import check_embedded
 
 MAX_PICTURES: Final = 2000
 """So many pictures are compared over; with them an accuracy of 97 % is known to 0.4 points."""
@@ -145,7 +146,7 @@ def _measured(
 ) -> Trial:
     policy, classes = net.input.resize(trial.size, net.name), len(pictures.labels)
     embedded = embed(pictures, net, policy, cache, progress, spread)
-    check_counts(pictures, embedded.targets)
+    check_embedded(pictures, embedded, cache)
     choice = choose(embedded.embeddings, embedded.targets, classes, seed, progress, widths=net.widths)
     losses = choice.losses
     return replace(

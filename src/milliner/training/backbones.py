@@ -10,21 +10,19 @@ from typing import Any, Final
 
 from milliner.backbones.backbone import Backbone, available, imagenet_head_of
 from milliner.backbones.backbone import backbone as find_backbone
-from milliner.backbones.pooling import POOLINGS, check_pooling, name_of
+from milliner.backbones.pooling import POOLINGS, name_of
 from milliner.core.errors import SettingsError
 from milliner.core.imagenet import class_index
 from milliner.core.parallel import Spread
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.images.resize import ResizePolicy
-from milliner.images.views import check_views
 from milliner.probe.warm_start import Named
 from milliner.training.auto import AutoChoice, choose_backbone
-from milliner.training.search import Found, Given, Search
+from milliner.training.given import Given
+from milliner.training.search import Found, Search
 
 AUTO: Final = "auto"
-MAX_BUDGET: Final = 86_400.0
-"""Seconds: a day."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Settled:
         if self.auto is not None:
             found["backbones"] = [trial.figures() for trial in self.auto.trials]
         if self.search is not None:
-            found["search"] = self.search.to_json()
+            found["search"] = self.search.metrics()
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -105,8 +103,6 @@ class Request:
     net: Backbone | None
     """None is for choosing one."""
     given: Given
-    budget: float | None = None
-    """Seconds in which what is not given is chosen; None where it is as the backbone has it."""
 
     @classmethod
     def of(
@@ -115,19 +111,18 @@ class Request:
         weights: str | Path | None,
         init: Mapping[str, str],
         given: Given,
-        budget: float | None,
     ) -> "Request":
         """Checks what can be checked without pictures; raises SettingsError or ModelError."""
-        _check_given(given, budget)
+        given.check()
         if name == AUTO:
             if weights is not None:
                 raise SettingsError(f"Weights belong to one network; name it instead of {AUTO!r}.")
-            return cls(None, given, budget)
+            return cls(None, given)
         net = find_backbone(name, weights)
         net.input.resize(given.size, net.name)
         if init and not net.has_imagenet_head:
             net.imagenet_head()
-        return cls(net, given, budget)
+        return cls(net, given)
 
     def settle(self, samples: Dataset, cache: Path, seed: int, progress: Progress, spread: Spread) -> Settled:
         """Brings the backbone here, or chooses one on the pictures, and how it sees them.
@@ -139,22 +134,9 @@ class Request:
         net = self.net or find_backbone(auto.name if auto is not None else "")
         net.prepare(progress)
         found, size, pooling, views = None, given.size, given.pooling, given.views or "none"
-        if self.budget is not None:
-            found = Search.on(samples, net, given, self.budget, cache, seed, progress, spread).run()
+        if given.budget is not None:
+            found = Search.on(samples, net, given, cache, seed, progress, spread).run()
             size, pooling, views = found.setting.size, found.setting.pooling, found.setting.views
         net = net if pooling is None else net.pooled(POOLINGS[pooling])
         averaged = given.averaged and views != "none"
         return Settled(net, net.input.resize(size, net.name), views, averaged, auto, found)
-
-
-def _check_given(given: Given, budget: float | None) -> None:
-    if given.pooling is not None:
-        check_pooling(given.pooling)
-    if given.views is not None:
-        check_views(given.views)
-    if budget is not None and not 0 < budget <= MAX_BUDGET:
-        raise SettingsError(f"The budget must be above 0 and at most {MAX_BUDGET:,.0f} seconds, not {budget:g}.")
-    if given.averaged and budget is None and given.views in (None, "none"):
-        raise SettingsError(
-            "There is nothing to average over; choose views, such as crops, or a budget to choose them."
-        )

@@ -67,7 +67,8 @@ class LearningCurve:
     """What 50 more pictures of each class would add to the accuracy, and the 95 % range of that; None where there are
     too few pictures to tell."""
     without_init: tuple[float, ...] | None = None
-    """Accuracies of heads that begin with nothing, on the same pictures; None where those of the curve do as well."""
+    """Accuracies of heads of the same settings that begin with nothing, on the same pictures; None where those of the
+    curve do so."""
 
     @property
     def sentence(self) -> str:

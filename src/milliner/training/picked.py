@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from milliner.core.errors import DatasetError
 from milliner.core.sample import Dataset, Sample
 
 
@@ -55,10 +53,3 @@ class Picked:
 
     def __getitem__(self, index: int) -> Sample:
         return self.whole[self.places[index]]
-
-
-def check_counts(pictures: Dataset, targets: NDArray[np.int64]) -> None:
-    """Raises DatasetError where the [n] usable pictures are too few to leave some of each class out."""
-    counts = np.bincount(targets, minlength=len(pictures.labels))
-    if len(counts) < 2 or counts.min() < 2:
-        raise DatasetError(f"{pictures.name} needs two classes with two usable pictures each; add pictures.")

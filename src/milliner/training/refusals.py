@@ -3,7 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from milliner.core.sample import Dataset
 from milliner.probe.embed import Embedded
 from milliner.probe.head import Head
 from milliner.training.finetune.settings import FineTuning
+from milliner.training.given import Given
 from milliner.training.wishes import Wishes
 
 _FEWEST: Final = 2  # pictures of a class: one to fit, one to judge by
@@ -37,12 +38,15 @@ def check_model_path(into: str | Path) -> Path:
     return path
 
 
-def check_types(init: object, wishes: object, size: object, fine_tune: object) -> None:
+def check_types(init: object, wishes: object, given: Given, fine_tune: object) -> None:
     """Raises SettingsError where one of what is not `None` is of another kind than its annotation says."""
     kinds: tuple[tuple[str, object, type, str], ...] = (
         ("init", init, Mapping, "labels and ImageNet classes such as {'helmet': 'crash helmet'}"),
         ("wishes", wishes, Wishes, "Wishes(...) such as Wishes(min_recall={'helmet': 0.9})"),
-        ("size", size, Integral, "a whole number such as 224"),
+        ("size", given.size, Integral, "a whole number such as 224"),
+        ("pooling", given.pooling, str, "a name such as 'average'"),
+        ("views", given.views, str, "a name such as 'crops'"),
+        ("budget", given.budget, Real, "a number of seconds such as 300"),
         ("fine_tune", fine_tune, FineTuning, "FineTuning(...) such as FineTuning(epochs=8)"),
     )
     for name, value, kind, example in kinds:

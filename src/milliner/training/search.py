@@ -3,7 +3,9 @@
 First sizes, each with every pooling, which cost one embedding together; then views of what is best so far. Taken is the
 cheapest whose log loss is within one standard error of the best ("one-standard-error rule", Breiman et al. 1984), the
 error being that of the two losses' mean difference over the same pictures. Cheap is what multiplies less in a
-prediction; of equally cheap ones the backbone's own pooling, and no views.
+prediction; of equally cheap ones the backbone's own pooling, and no views. The heads that are compared count every
+class the same and begin with nothing, whatever the training's do. How much is tried depends on how fast this machine
+is, so that another may choose otherwise; what was chosen can be asked for by name.
 """
 
 import math
@@ -24,17 +26,19 @@ from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.curation.shoots import shoots
 from milliner.images.views import VIEWS, WHOLE
-from milliner.probe.choose import Choice, choose
-from milliner.probe.embed import embed
+from milliner.probe.choose import choose, clearly_better
+from milliner.probe.embed import Embedded, embed, embed_views
 from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.training.costs import Costs, not_embedded
-from milliner.training.picked import Picked, check_counts
+from milliner.training.given import Given
+from milliner.training.picked import Picked
+from milliner.training.refusals import check_embedded
 
 MAX_PICTURES: Final = 2000
 """So many pictures are compared over."""
 
-_SIZES: Final = (1.0, 0.5, 0.75, 1.25)
-"""That are tried, in the backbone's own; the first one is always tried."""
+_OTHER_SIZES: Final = (0.5, 0.75, 1.25)
+"""In the backbone's own, which is tried first and in any case."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +48,6 @@ class Setting:
     size: int
     pooling: str
     views: str
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is not to be chosen, since it was asked for; None for what is."""
-
-    size: int | None = None
-    pooling: str | None = None
-    views: str | None = None
-    averaged: bool = False
-    """Whether answers are to be averaged over the views."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class Trial:
     """[n] of the pictures."""
 
     def figures(self) -> dict[str, Any]:
-        """As they stand in a model's metadata."""
+        """What does not depend on how fast this machine is."""
         setting = self.setting
         return {
             "size": setting.size,
@@ -81,8 +74,11 @@ class Trial:
             "giga_multiplications": self.giga_multiplications,
             "accuracy": self.accuracy,
             "log_loss": self.log_loss,
-            "left_out": self.left_out,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """With why there are no figures where there are none."""
+        return self.figures() | {"left_out": self.left_out}
 
 
 @dataclass(frozen=True)
@@ -102,13 +98,14 @@ class Found:
             return f"{_words(best)} gives the lowest log loss, and nothing cheaper is within its error."
         return f"{_words(self.setting)} is the cheapest within one standard error of the best, {_words(best)}."
 
+    def metrics(self) -> dict[str, Any]:
+        """As they stand in a model's metadata: of what was tried."""
+        return {"pictures": self.pictures, "trials": [trial.figures() for trial in _tried(self.trials)]}
+
     def to_json(self) -> dict[str, Any]:
-        """As `train --json` and a model's metadata say it."""
-        return {
-            "pictures": self.pictures,
-            "why": self.sentence,
-            "trials": [trial.figures() for trial in self.trials],
-        }
+        """As `train --json` says it."""
+        trials = [trial.to_json() for trial in self.trials]
+        return {"pictures": self.pictures, "why": self.sentence, "trials": trials}
 
 
 def _words(setting: Setting) -> str:
@@ -136,105 +133,116 @@ class Search:
         samples: Dataset,
         net: Backbone,
         given: Given,
-        budget: float,
         cache: Path,
         seed: int,
         progress: Progress,
         spread: Spread,
     ) -> "Search":
-        """Over that many seconds from now."""
-        pictures = Picked.of(samples, seed, MAX_PICTURES)
-        return cls(net, given, pictures, cache, seed, perf_counter() + budget, progress, spread)
+        """With the time that is given, from now."""
+        pictures, end = Picked.of(samples, seed, MAX_PICTURES), perf_counter() + (given.budget or 0.0)
+        return cls(net, given, pictures, cache, seed, end, progress, spread)
 
     def run(self) -> Found:
-        """Raises DatasetError where a class has fewer than two pictures, SettingsError for a size that cannot be."""
-        trials: list[Trial] = []
-        groups: NDArray[np.int64] | None = None
-        for size in self._sizes():
-            found, groups = self._of_size(size, groups, first=not trials)
-            trials += found
+        """Raises DatasetError for too few pictures, MillinerError for embeddings that are not finite."""
+        first, *others = self._sizes()
+        groups = self._groups(first)
+        trials = self._of_size(first, groups, must=True)
+        for size in others:
+            trials += self._of_size(size, groups)
         best = cheapest_of_the_best(trials, self.net)
         trials += [self._of_views(best.setting, views, groups) for views in self._views()]
-        taken = cheapest_of_the_best(trials, self.net)
-        order = sorted(trials, key=lambda trial: (trial.setting.size, trial.log_loss or math.inf))
+        wanted = [trial for trial in trials if self.given.views in (None, trial.setting.views)]
+        taken = cheapest_of_the_best(wanted, self.net)
+        order = sorted(wanted, key=lambda trial: (trial.setting.size, trial.log_loss or math.inf))
         return Found(taken.setting, len(self.pictures), tuple(order))
 
     def _sizes(self) -> list[int]:
         """The own one first."""
         if self.given.size is not None:
             return [self.given.size]
-        own, found = self.net.input, []
-        for share in _SIZES:
+        own = self.net.input
+        found = [own.size]
+        for share in _OTHER_SIZES:
             size = own.stride * round(own.size * share / own.stride)
             try:
                 own.resize(size, self.net.name)
             except SettingsError:  # it takes no other
                 continue
             found.append(size)
-        return found
+        return list(dict.fromkeys(found))
 
     def _poolings(self) -> Sequence[str]:
         return list(POOLINGS) if self.given.pooling is None else [self.given.pooling]
 
     def _views(self) -> Sequence[str]:
-        """Besides none, which was tried."""
+        """Besides none."""
         if self.given.views is None:
             return [name for name, views in VIEWS.items() if views]
         return [self.given.views] if VIEWS[self.given.views] else []
 
-    def _of_size(
-        self, size: int, groups: NDArray[np.int64] | None, *, first: bool
-    ) -> tuple[list[Trial], NDArray[np.int64] | None]:
-        """A trial for each pooling; the groups of pictures that are left out together are those of the first size."""
+    def _groups(self, size: int) -> NDArray[np.int64]:
+        """[n] which pictures are left out together, by how they look at that size; for all trials the same."""
         every = self.net.pooled(EVERY)
-        policy = every.input.resize(size, every.name)
+        embedded = self._embedded(every, size)
+        own = columns(every.blocks, self.net.blocks)[: self.net.widths[0]]
+        return shoots(embedded.embeddings[:, own], [self.pictures.labels[each] for each in embedded.targets])
+
+    def _embedded(self, net: Backbone, size: int) -> Embedded:
+        policy = net.input.resize(size, net.name)
+        embedded = embed(self.pictures, net, policy, self.cache, self.progress, self.spread)
+        check_embedded(self.pictures, embedded, self.cache)
+        return embedded
+
+    def _of_size(self, size: int, groups: NDArray[np.int64], *, must: bool = False) -> list[Trial]:
+        """A trial for each pooling, as far as there is time; the first one in any case where it `must` be."""
+        every = self.net.pooled(EVERY)
         costs = Costs.of(every, size)
         trials = [Trial(Setting(size, name, "none"), costs.giga_multiplications) for name in self._poolings()]
-        why = self._too_long(costs.seconds(not_embedded(self.pictures, every, policy, self.cache)))
-        if why and not first:
-            return [replace(trial, left_out=why) for trial in trials], groups
-        embedded = embed(self.pictures, every, policy, self.cache, self.progress, self.spread)
-        check_counts(self.pictures, embedded.targets)
-        if groups is None:
-            own = columns(every.blocks, self.net.blocks)[: self.net.widths[0]]
-            groups = shoots(embedded.embeddings[:, own], [self.pictures.labels[each] for each in embedded.targets])
-        for place, trial in enumerate(trials):
-            wanted = columns(every.blocks, self.net.pooled(POOLINGS[trial.setting.pooling]).blocks)
-            trials[place] = self._measured(trial, embedded.embeddings[:, wanted], embedded.targets, groups)
-        return trials, groups
+        missing = not_embedded(self.pictures, every, every.input.resize(size, every.name), self.cache)
+        why = "" if must else self._too_long(costs.seconds(missing))
+        if why:
+            return [replace(trial, left_out=why) for trial in trials]
+        embedded = self._embedded(every, size)
+        found: list[Trial] = []
+        for trial in trials:
+            why = "" if must and not found else self._too_long(0.0)
+            net = self.net.pooled(POOLINGS[trial.setting.pooling])
+            seen = embedded.embeddings[:, columns(every.blocks, net.blocks)]
+            found.append(replace(trial, left_out=why) if why else self._measured(trial, seen, embedded.targets, groups))
+        return found
 
-    def _of_views(self, setting: Setting, views: str, groups: NDArray[np.int64] | None) -> Trial:
+    def _of_views(self, setting: Setting, views: str, groups: NDArray[np.int64]) -> Trial:
+        """In any case where these views were asked for."""
         net = self.net.pooled(POOLINGS[setting.pooling])
         policy, costs = net.input.resize(setting.size, net.name), Costs.of(net, setting.size)
         count = 1 + len(VIEWS[views]) if self.given.averaged else 1
         trial = Trial(replace(setting, views=views), round(count * costs.giga_multiplications, 4))
-        seen = (WHOLE, *VIEWS[views])
-        missing = sum(not_embedded(self.pictures, net, policy, self.cache, view) for view in seen)
-        why = self._too_long(costs.seconds(missing))
+        missing = [not_embedded(self.pictures, net, policy, self.cache, view) for view in (WHOLE, *VIEWS[views])]
+        why = "" if views == self.given.views else self._too_long(costs.seconds(sum(missing)))
         if why:
             return replace(trial, left_out=why)
-        whole, *others = (
-            embed(self.pictures, net, policy, self.cache, self.progress, self.spread, view) for view in seen
-        )
+        whole, others = embed_views(self.pictures, net, policy, self.cache, VIEWS[views], self.progress, self.spread)
+        for each in (whole, *others):
+            check_embedded(self.pictures, each, self.cache)
         beside = OtherViews(tuple(each.embeddings for each in others), self.given.averaged)
         return self._measured(trial, whole.embeddings, whole.targets, groups, beside)
 
     def _too_long(self, seconds: float) -> str:
         """Why there is no time for it; empty where there is."""
         left = max(0.0, self.end - perf_counter())
-        return f"would take {seconds:.0f} s, and {left:.0f} s were left" if seconds > left else ""
+        return f"would take {seconds:.0f} s, and {left:.0f} s were left" if seconds >= left else ""
 
     def _measured(
         self,
         trial: Trial,
         embeddings: NDArray[np.float32],
         targets: NDArray[np.int64],
-        groups: NDArray[np.int64] | None,
+        groups: NDArray[np.int64],
         views: OtherViews = NO_VIEWS,
     ) -> Trial:
         widths = self.net.pooled(POOLINGS[trial.setting.pooling]).widths
         classes = len(self.pictures.labels)
-        found: Choice = choose(
+        found = choose(
             embeddings, targets, classes, self.seed, self.progress, widths=widths, groups=groups, views=views
         )
         return replace(trial, accuracy=found.accuracy, log_loss=found.log_loss, losses=found.losses)
@@ -253,10 +261,7 @@ def cheapest_of_the_best(trials: Sequence[Trial], net: Backbone) -> Trial:
 
 
 def _within_one_error(trial: Trial, best: Trial) -> bool:
-    if trial.losses is None or best.losses is None:
-        return False
-    gaps = trial.losses - best.losses
-    return bool(gaps.mean() <= gaps.std() / math.sqrt(len(gaps)))
+    return trial.losses is not None and best.losses is not None and not clearly_better(best.losses, trial.losses)
 
 
 def _best(trials: Sequence[Trial]) -> Trial:

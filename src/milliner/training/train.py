@@ -15,9 +15,9 @@ from milliner.core.progress import Progress, silent
 from milliner.core.sample import Dataset
 from milliner.core.seed import check_seed
 from milliner.curation.engine import engine as start_engine
-from milliner.images.views import VIEWS, WHOLE
+from milliner.images.views import VIEWS
 from milliner.probe.cache import default_cache
-from milliner.probe.embed import Embedded, embed
+from milliner.probe.embed import Embedded, embed_views
 from milliner.probe.views import OtherViews
 from milliner.shards.dataset import open_dataset
 from milliner.training.backbones import Request, Settled, begin_as
@@ -25,6 +25,7 @@ from milliner.training.export import export
 from milliner.training.finetune.settings import FineTuning
 from milliner.training.finetune.tune import Tuner, check_fine_tuning
 from milliner.training.fit import fit
+from milliner.training.given import Given
 from milliner.training.int8.quantise import ALLOWED_DROP, check_allowed_drop, quantise
 from milliner.training.pictures import compared_rows, describe
 from milliner.training.refusals import (
@@ -37,7 +38,6 @@ from milliner.training.refusals import (
 )
 from milliner.training.result import TrainResult as TrainResult
 from milliner.training.runs import Run, content_hash, record, sha256_of
-from milliner.training.search import Given
 from milliner.training.solution import Solution
 from milliner.training.stopwatch import Stopwatch
 from milliner.training.wishes import Wishes
@@ -67,7 +67,7 @@ def train(
     """Fits a new head to a pretrained backbone and writes one ``.onnx`` file.
 
     Only the given dataset is looked at: give the training split. The same dataset, options and version give the
-    same bytes. Each training also leaves a folder in ``runs/`` beside the model; see `history`.
+    same bytes, a `budget` aside. Each training also leaves a folder in ``runs/`` beside the model; see `history`.
 
     Args:
         dataset: a folder of class folders, a ``.rec`` file, a URL of one of these, or an open dataset.
@@ -82,8 +82,8 @@ def train(
         views: what the head is fitted to besides the whole pictures: ``mirror``, ``crops`` or, when left out, ``none``.
         average_views: the model's answers are averaged over the whole picture and its views, which takes so many times
             as long.
-        budget: seconds in which of `size`, `pooling` and `views` those that are left out are chosen by
-            cross-validation; see `search`.
+        budget: about how many seconds may go into choosing those of `size`, `pooling` and `views` that are left out,
+            by cross-validation; how far that gets depends on the machine.
         backbone: a name of `list_backbones`, ``onnx:FILE``, ``hf:REPO`` or ``timm:NAME``; ``auto`` compares those
             that are here by cross-validation.
         weights: a checkpoint of the same network in place of the published weights.
@@ -106,9 +106,9 @@ def train(
     """
     watch = Stopwatch()
     check_seed(seed)
-    check_types(init, wishes, size, fine_tune)
-    path, given = check_model_path(into), Given(size, pooling, views, average_views)
-    request = Request.of(backbone, weights, init or {}, given, budget)
+    given = Given(size, pooling, views, average_views, budget)
+    check_types(init, wishes, given, fine_tune)
+    path, request = check_model_path(into), Request.of(backbone, weights, init or {}, given)
     wishes = wishes or Wishes()
     if fine_tune is not None:
         check_fine_tuning(fine_tune, request)
@@ -122,9 +122,7 @@ def train(
     with start_engine(engine) as spread:
         settled = request.settle(samples, memory, seed, progress, spread)
         net, policy = settled.net, settled.policy
-        embedded, *others = (
-            embed(samples, net, policy, memory, progress, spread, view) for view in (WHOLE, *VIEWS[settled.views])
-        )
+        embedded, others = embed_views(samples, net, policy, memory, VIEWS[settled.views], progress, spread)
     watch.lap("embed")
 
     for each in (embedded, *others):

@@ -136,7 +136,7 @@ def _words(figures: Figures) -> str:
 def check_fine_tuning(settings: FineTuning, request: Request) -> None:
     """Raises SettingsError, before any work is done, where fine-tuning cannot be done as asked."""
     given = request.given
-    if given.views not in (None, "none") or request.budget is not None:
+    if given.views not in (None, "none") or given.budget is not None:
         raise SettingsError(
             "Fine-tuning sees views of its own; leave views and the budget out, and choose size and pooling by hand."
         )

@@ -14,6 +14,10 @@ from milliner.core.errors import ModelError
 _SHARED: Final = ("Add", "MaxPool", "Concat")
 """Computed in 8 bits where all that they read is."""
 
+HEAD: Final = "head."
+"""What the names of the head's values begin with, as `export` writes them. The head stays in float32: it is small, and
+has the last word."""
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -45,8 +49,8 @@ def constants(graph: GraphProto) -> dict[str, NDArray[np.float32]]:
     return {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
 
 
-def lay_out(graph: GraphProto, kept: frozenset[str]) -> Layout:
-    """Finds the convolutions of `graph` whose weights are constant, save those that give `kept`, and what joins them.
+def lay_out(graph: GraphProto) -> Layout:
+    """Finds the convolutions of `graph` whose weights are constant, save the head's, and what joins them.
 
     Raises ModelError when there is none.
     """
@@ -64,7 +68,7 @@ def lay_out(graph: GraphProto, kept: frozenset[str]) -> Layout:
     values: dict[str, None] = {}
     aliases: dict[str, str] = {}
     for node in graph.node:
-        if node.op_type == "Conv" and _plain(node, weights) and node.output[0] not in kept:
+        if node.op_type == "Conv" and _plain(node, weights) and not node.output[0].startswith(HEAD):
             clipping = alone.get(node.output[0])
             if clipping is not None:
                 clipped.add(clipping.output[0])

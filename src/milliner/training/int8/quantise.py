@@ -28,15 +28,12 @@ from milliner.training.int8.rewrite import rewrite
 ALLOWED_DROP: Final = 0.5
 """Points of accuracy that 8 bits may cost unless told otherwise."""
 
-_KEPT: Final = frozenset({"head.features.sum", "head.detail.sum"})
-"""The head stays in float32: it is small, and has the last word."""
-
 _STRENGTH: Final = 1e-2  # of heads for models that do not say theirs
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """What quantising made."""
+    """What quantising made; `before` and `after` are of whole pictures, whatever answers are averaged over."""
 
     model: Path
     rule: str
@@ -172,7 +169,7 @@ class _Looking:
 
 def _choose(original: Model, network: ModelProto, look: _Looking, places: NDArray[np.int64]) -> tuple[str, ModelProto]:
     """The rule that keeps the embeddings of these pictures closest, and the network quantised by it."""
-    layout = lay_out(network.graph, _KEPT)
+    layout = lay_out(network.graph)
     calibration = calibrate(network, layout, look.squares(original.metadata.resize, places))
     candidates = {rule: rewrite(network, layout, calibration.grids(rule)) for rule in RULES}
     wanted = look(original, places)
