@@ -10,7 +10,9 @@ from torch.nn import functional
 from lite0 import pretrained
 from pictures import listed, task, tell
 
-SIDE, BATCH, RATE = 224, 32, 1e-3
+SIDE, BATCH = 224, 32
+RATE = 3e-4
+"""Chosen on a fifth of the training list that four epochs were not trained on: a log loss of 0.15, with 1e-3 of 0.23."""
 
 
 def pixels(paths: list[str]) -> torch.Tensor:
