@@ -24,7 +24,8 @@ from milliner.probe.embed import Embedder
 from milliner.runtimes.runtime import open_runtime
 from milliner.shards.dataset import open_dataset
 from milliner.training.given import Given
-from milliner.training.search import Search, Setting, Trial, cheapest_of_the_best
+from milliner.training.search import Search
+from milliner.training.trials import Setting, Trial, cheapest_of_the_best
 
 NET = backbone("efficientnet_lite0")
 

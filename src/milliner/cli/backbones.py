@@ -15,8 +15,8 @@ from milliner.images.views import VIEWS
 
 if TYPE_CHECKING:
     from milliner.training.auto import AutoChoice, Trial
-    from milliner.training.search import Found
-    from milliner.training.search import Trial as SearchTrial
+    from milliner.training.trials import Found
+    from milliner.training.trials import Trial as SearchTrial
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

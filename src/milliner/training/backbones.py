@@ -20,7 +20,8 @@ from milliner.images.resize import ResizePolicy
 from milliner.probe.warm_start import Named
 from milliner.training.auto import AutoChoice, choose_backbone
 from milliner.training.given import Given
-from milliner.training.search import Found, Search
+from milliner.training.search import Search
+from milliner.training.trials import Found
 
 AUTO: Final = "auto"
 

@@ -9,108 +9,37 @@ is, so that another may choose otherwise; what was chosen can be asked for by na
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from milliner.backbones.backbone import Backbone
-from milliner.backbones.pooling import EVERY, POOLINGS, columns, name_of
+from milliner.backbones.pooling import EVERY, POOLINGS, columns
 from milliner.core.errors import SettingsError
 from milliner.core.parallel import Spread
 from milliner.core.progress import Progress
 from milliner.core.sample import Dataset
 from milliner.curation.shoots import shoots
 from milliner.images.views import VIEWS, WHOLE
-from milliner.probe.choose import choose, clearly_better
+from milliner.probe.choose import choose
 from milliner.probe.embed import Embedded, embed, embed_views
 from milliner.probe.views import NO_VIEWS, OtherViews
 from milliner.training.costs import Costs, not_embedded
 from milliner.training.given import Given
 from milliner.training.picked import Picked
 from milliner.training.refusals import check_embedded
+from milliner.training.trials import Found, Setting, Trial, cheapest_of_the_best
 
 MAX_PICTURES: Final = 2000
 """So many pictures are compared over."""
 
 _OTHER_SIZES: Final = (0.5, 0.75, 1.25)
 """In the backbone's own, which is tried first and in any case."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is chosen."""
-
-    size: int
-    pooling: str
-    views: str
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What one setting gives and costs."""
-
-    setting: Setting
-    giga_multiplications: float
-    """For one prediction, in thousand millions."""
-    accuracy: float | None = None
-    log_loss: float | None = None
-    left_out: str = ""
-    """Why it was not tried."""
-    losses: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    """[n] of the pictures."""
-
-    def figures(self) -> dict[str, Any]:
-        """What does not depend on how fast this machine is."""
-        setting = self.setting
-        return {
-            "size": setting.size,
-            "pooling": setting.pooling,
-            "views": setting.views,
-            "giga_multiplications": self.giga_multiplications,
-            "accuracy": self.accuracy,
-            "log_loss": self.log_loss,
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """With why there are no figures where there are none."""
-        return self.figures() | {"left_out": self.left_out}
-
-
-@dataclass(frozen=True)
-class Found:
-    """The setting that was taken, and all that were compared."""
-
-    setting: Setting
-    pictures: int
-    trials: tuple[Trial, ...]
-    """In the order of the table: by size, what is best first."""
-
-    @property
-    def sentence(self) -> str:
-        """What was taken, and why."""
-        best = _best(self.trials).setting
-        if best == self.setting:
-            return f"{_words(best)} gives the lowest log loss, and nothing cheaper is within its error."
-        return f"{_words(self.setting)} is the cheapest within one standard error of the best, {_words(best)}."
-
-    def metrics(self) -> dict[str, Any]:
-        """As they stand in a model's metadata: of what was tried."""
-        return {"pictures": self.pictures, "trials": [trial.figures() for trial in _tried(self.trials)]}
-
-    def to_json(self) -> dict[str, Any]:
-        """As `train --json` says it."""
-        trials = [trial.to_json() for trial in self.trials]
-        return {"pictures": self.pictures, "why": self.sentence, "trials": trials}
-
-
-def _words(setting: Setting) -> str:
-    views = "" if setting.views == "none" else f", {setting.views}"
-    return f"{setting.size} pixels, {setting.pooling}{views}"
 
 
 @dataclass(frozen=True)
@@ -246,27 +175,3 @@ class Search:
             embeddings, targets, classes, self.seed, self.progress, widths=widths, groups=groups, views=views
         )
         return replace(trial, accuracy=found.accuracy, log_loss=found.log_loss, losses=found.losses)
-
-
-def cheapest_of_the_best(trials: Sequence[Trial], net: Backbone) -> Trial:
-    """The one that is taken."""
-    best, own = _best(trials), name_of(net.statistics)
-    good = [trial for trial in _tried(trials) if _within_one_error(trial, best)]
-
-    def price(trial: Trial) -> tuple[float, bool, bool, float]:
-        setting = trial.setting
-        return trial.giga_multiplications, setting.views != "none", setting.pooling != own, trial.log_loss or 0.0
-
-    return min(good, key=price)
-
-
-def _within_one_error(trial: Trial, best: Trial) -> bool:
-    return trial.losses is not None and best.losses is not None and not clearly_better(best.losses, trial.losses)
-
-
-def _best(trials: Sequence[Trial]) -> Trial:
-    return min(_tried(trials), key=lambda trial: trial.log_loss or 0.0)
-
-
-def _tried(trials: Sequence[Trial]) -> Iterator[Trial]:
-    return (trial for trial in trials if trial.log_loss is not None)
