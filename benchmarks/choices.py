@@ -9,8 +9,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-import milliner as mn
-from benchmarks.figures import DATA, Figure
+from benchmarks.figures import DATA, Figure, pack_helmets
 from milliner.backbones.backbone import DEFAULT, backbone
 from milliner.backbones.pooling import EVERY, POOLINGS, columns
 from milliner.core.sample import Dataset
@@ -47,12 +46,11 @@ class _Trial:
 
 def measure() -> list[Figure]:
     """Cross-validated accuracy and log loss on two training lists, and what the rule makes of them."""
-    folder = DATA / "helmets"
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        mn.pack(folder, into=place, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
+        train, _ = pack_helmets(place)
         datasets = {
-            "helmets": open_dataset(place / "train.rec"),
+            "helmets": open_dataset(train),
             "ants-bees": open_dataset(DATA / "ants-bees" / "train"),
         }
         groups = {name: _groups(dataset, place) for name, dataset in datasets.items()}

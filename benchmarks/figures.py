@@ -56,3 +56,12 @@ def peak_memory(code: str, *arguments: str) -> int:
     command = [sys.executable, "-c", f"{code}\n{told}", *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) * 1024
+
+
+def pack_helmets(into: Path) -> tuple[Path, Path]:
+    """The original's own split of the helmets as record files: training, test."""
+    from milliner import pack
+
+    folder = DATA / "helmets"
+    pack(folder, into=into, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
+    return into / "train.rec", into / "test.rec"

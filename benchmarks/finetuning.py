@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import milliner as mn
-from benchmarks.figures import DATA, Figure
+from benchmarks.figures import Figure, pack_helmets
 from milliner.images.resize import DEFAULT_SIZE
 from milliner.training.finetune.figures import Figures
 
@@ -14,18 +14,17 @@ SIZE = 384
 
 def measure() -> list[Figure]:
     """Trains once; the test list is only measured on."""
-    folder = DATA / "helmets"
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        mn.pack(folder, into=place, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
+        train, test = pack_helmets(place)
         trained = mn.train(
-            place / "train.rec",
+            train,
             into=place / "m.onnx",
             init={"helmet": "crash helmet"},
             fine_tune=mn.FineTuning(size=SIZE),
             cache=place / "cache.sqlite",
         )
-        tested = mn.evaluate(place / "m.onnx", place / "test.rec").after
+        tested = mn.evaluate(place / "m.onnx", test).after
     found = trained.fine_tuning
     if found is None:
         raise RuntimeError("fine-tuning was asked for")

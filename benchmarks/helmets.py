@@ -4,29 +4,26 @@ import tempfile
 from pathlib import Path
 
 import milliner as mn
-from benchmarks.figures import DATA, Figure
+from benchmarks.figures import Figure, pack_helmets
 from milliner.evaluation.result import Evaluation
 
 
 def measure() -> list[Figure]:
     """Packs the original's lists, trains with the defaults, and evaluates once on the test list."""
-    folder = DATA / "helmets"
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        mn.pack(folder, into=place, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
-        trained = mn.train(
-            place / "train.rec", into=place / "m.onnx", init={"helmet": "crash helmet"}, cache=place / "cache.sqlite"
-        )
-        found = mn.evaluate(place / "m.onnx", place / "test.rec")
+        train, test = pack_helmets(place)
+        trained = mn.train(train, into=place / "m.onnx", init={"helmet": "crash helmet"}, cache=place / "cache.sqlite")
+        found = mn.evaluate(place / "m.onnx", test)
         mn.train(
-            place / "train.rec",
+            train,
             into=place / "averaged.onnx",
             init={"helmet": "crash helmet"},
             views="crops",
             average_views=True,
             cache=place / "cache.sqlite",
         )
-        averaged = mn.evaluate(place / "averaged.onnx", place / "test.rec")
+        averaged = mn.evaluate(place / "averaged.onnx", test)
     low, high = found.after.interval
     accuracy, auc = found.after.accuracy, found.after.roc_auc or 0.0
     return [

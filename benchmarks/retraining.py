@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 import milliner as mn
-from benchmarks.figures import DATA, Figure, peak_memory
+from benchmarks.figures import DATA, Figure, pack_helmets, peak_memory
 
 MAIN = "from milliner.cli.main import main; main()"
 TRAIN = "import sys, milliner; milliner.train(sys.argv[1], into=sys.argv[2], size=64, cache=sys.argv[3])"
@@ -24,8 +24,8 @@ def measure() -> list[Figure]:
 
 def _time() -> list[Figure]:
     with tempfile.TemporaryDirectory() as scratch:
-        place, folder = Path(scratch), DATA / "helmets"
-        mn.pack(folder, into=place, lists={"train": folder / "train.lst", "test": folder / "test.lst"})
+        place = Path(scratch)
+        pack_helmets(place)
         (place / "milliner.toml").touch()  # the cache lies in the project
         cold, warm = [], []
         for _ in range(3):
